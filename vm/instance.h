@@ -1,0 +1,137 @@
+/* What an instantiated module owns: functions, memories, tables, globals (core 4.2).
+ *
+ * Everything here belongs to a store, which is one VM: it is allocated through the store's
+ * allocator, so every byte is charged to the VM's account, and it dies with the store.
+ */
+#ifndef CN_VM_INSTANCE_H
+#define CN_VM_INSTANCE_H
+
+#include <stdbool.h>
+
+#include "core/code.h"
+#include "core/error.h"
+#include "core/module.h"
+#include "governor/account.h"
+#include "vm/program.h"
+
+#define CN_PAGE_SIZE 65536u
+#define CN_MEMORY_PAGES_MAX 65536u
+
+struct cn_thread;
+struct cn_instance;
+
+/* A function of the host. The arguments stand in slots[0...], one slot each (an i32 in the low
+ * half, the upper half zero); results are written to slots[0...] in the same form.
+ *   CN_OK         the results stand
+ *   CN_PARKED     nothing has happened yet: the guest is suspended, and after cn_thread_wake
+ *                 the same call is made again with the same arguments (so a call first tries
+ *                 without blocking, and parks when it would have to wait). Only
+ *                 thread->call_state survives between the tries; it is zeroed for a new call.
+ *   CN_YIELD      like CN_PARKED, but ready to be called again at once: long work in pieces
+ *   CN_EXITED     the guest ends; thread->exit_code says how
+ *   other         a trap or an end by quota; thread->error.text says more where it was set */
+typedef enum cn_status (*cn_host_fn)(struct cn_thread *thread, void *env, union cn_slot *slots);
+
+/* A function instance; a funcref is a pointer to one. */
+struct cn_func {
+    uint32_t type_id;            /* equal ids are equal types, within the store */
+    uint32_t index;              /* in its module, or CN_NO_INDEX for a host function */
+    struct cn_instance *instance; /* NULL for a host function */
+    const struct cn_funcode *code; /* NULL for a host function */
+    const struct cn_functype *type;
+    cn_host_fn host;
+    void *env;
+};
+
+struct cn_memory {
+    uint8_t *base;
+    uint64_t size; /* bytes, always whole pages */
+    uint64_t pages_max;
+};
+
+struct cn_table {
+    void **elements; /* struct cn_func * or an externref; NULL is the null reference */
+    uint32_t size;
+    uint32_t max;
+    cn_valtype type;
+};
+
+struct cn_global {
+    union cn_slot value;
+    struct cn_global_type type;
+};
+
+/* One thing that an import can be joined to or an export gives. */
+struct cn_extern {
+    enum cn_extern_kind kind;
+    union {
+        struct cn_func *func;
+        struct cn_table *table;
+        struct cn_memory *memory;
+        struct cn_global *global;
+    };
+};
+
+struct cn_instance {
+    struct cn_store *store;
+    struct cn_instance *next; /* in the store */
+    const struct cn_module *module;
+    struct cn_program *program;
+    struct cn_func **funcs;     /* all, imports first */
+    struct cn_table **tables;
+    struct cn_memory **memories;
+    struct cn_global **globals;
+    uint32_t *type_ids;         /* per type index of the module */
+    bool *element_dropped;      /* per segment */
+    bool *data_dropped;
+    struct cn_thread *segments_done_by; /* unused while initialising is atomic */
+};
+
+/* One VM's universe. */
+struct cn_store {
+    struct cn_account *account;
+    struct cn_allocator allocator; /* charged to the account */
+    struct cn_instance *instances;
+    struct cn_type_registry *types;
+    bool move_on_grow; /* test mode: every memory.grow moves the memory */
+};
+
+CN_CHECKED enum cn_status cn_store_new(struct cn_store **result, struct cn_account *account);
+
+/* Frees every instance, memory and table in it. NULL is fine. */
+void cn_store_free(struct cn_store *store);
+
+/* A host function that modules of this store can import. `type` must outlive the store. */
+CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_func **result,
+                                           const struct cn_functype *type, cn_host_fn host,
+                                           void *env);
+
+/* Makes an instance of the program's module: imports joined (externs[i] for import i; kinds and
+ * types are checked here again, CN_UNLINKABLE), memories and tables allocated, globals
+ * evaluated, active segments written (a trap when out of bounds). All function bodies are charged to the
+ * account by their upper bound. The start function is not run: see
+ * cn_module.start. On failure everything is given back and *result is untouched. */
+CN_CHECKED enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program,
+                                         const struct cn_extern *externs,
+                                         struct cn_instance **result, struct cn_error *error);
+
+/* The export of that name; false when there is none. */
+bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name,
+                        struct cn_extern *result);
+
+/* True when something of this type can be joined to import number `import` of the module
+ * (core 4.5.9 and 3.4); fills `error` with both types otherwise. Functions compare by type,
+ * tables and memories by limits, globals exactly. */
+CN_CHECKED enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import,
+                                            const struct cn_extern *given,
+                                            struct cn_error *error);
+
+/* Grows by `pages`; the old size in pages, or -1 when the maximum or a quota stands against it.
+ * The memory may move: derive addresses anew afterwards. */
+int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_t pages);
+
+/* The old size, or -1. New elements are `value`. */
+int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint32_t count,
+                      void *value);
+
+#endif

@@ -1,0 +1,56 @@
+/* The verified code of a module: the only thing that can be run.
+ *
+ * A program is made empty for a module; functions enter it through cn_program_install, which
+ * verifies them (vm/verify.h) and only then threads the code: variant numbers become handler
+ * addresses, labels distances, function numbers addresses. Nothing else writes `entry`. Once
+ * installed, code is read-only. Shared by all VMs that run the module; install under one lock.
+ */
+#ifndef CN_VM_PROGRAM_H
+#define CN_VM_PROGRAM_H
+
+#include <stdbool.h>
+
+#include "core/code.h"
+#include "core/error.h"
+#include "core/module.h"
+
+/* One function's code. Until it is installed, entry points at `stub`, an instruction that
+ * suspends the guest with "needs code", so that translation can be lazy. */
+struct cn_funcode {
+    const uint8_t *entry;
+    uint32_t frame;      /* slots of its frame; before install: header and its words only */
+    uint32_t entry_cost; /* fuel charged by the caller; before install 0 */
+    uint32_t header;
+    uint32_t func;       /* index in the module */
+    uint64_t stub;       /* handler of the "needs code" instruction */
+    uint8_t *bytes;      /* the code that entry points into, or NULL */
+    uint32_t size;
+};
+
+struct cn_program {
+    const struct cn_module *module;
+    struct cn_allocator allocator;
+    struct cn_funcode *funcs; /* one per function of the module, imports included */
+    uint64_t code_size;       /* bytes installed */
+    uint32_t installed;       /* functions installed */
+};
+
+/* The module must outlive the program. CN_NO_MEMORY is the only failure. */
+CN_CHECKED enum cn_status cn_program_new(struct cn_program **result,
+                                         const struct cn_module *module,
+                                         struct cn_allocator allocator);
+
+void cn_program_free(struct cn_program *program);
+
+/* Verifies the code and makes it the function's. Copies what it needs; `code` stays the
+ * caller's. CN_UNVERIFIED with function, offset and reason in `error` when the proof fails. */
+CN_CHECKED enum cn_status cn_program_install(struct cn_program *program,
+                                             const struct cn_code *code,
+                                             struct cn_error *error);
+
+static inline bool cn_program_has(const struct cn_program *program, uint32_t func)
+{
+    return program->funcs[func].bytes != NULL;
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* One guest execution: a stack of frames and where it stands. A thread can stop at any
+ * safepoint by returning from cn_thread_run, and its whole state is data: nothing of the guest
+ * is ever on the C stack.
+ */
+#ifndef CN_VM_THREAD_H
+#define CN_VM_THREAD_H
+
+#include "core/code.h"
+#include "core/error.h"
+#include "vm/instance.h"
+
+/* Why cn_thread_run came back. */
+enum cn_stop {
+    CN_STOP_DONE,       /* the function returned: results in thread->stack[0...] */
+    CN_STOP_FUEL,       /* the slice is used up (thread->fuel < the next block's cost): go on later */
+    CN_STOP_PARKED,     /* a host call waits: run again after cn_thread_wake */
+    CN_STOP_YIELD,      /* a host call or bulk operation wants to go on: run again when convenient */
+    CN_STOP_NEEDS_CODE, /* thread->needs is to be translated and installed: then run again */
+    CN_STOP_TRAP,       /* thread->error.status is the TRAP row */
+    CN_STOP_EXITED,     /* the guest called an exit: thread->exit_code */
+    CN_STOP_FAILED,     /* a host call failed for good: thread->error */
+};
+
+/* State of one host call between its tries; the shim decides what the words mean. */
+struct cn_call_state {
+    uint64_t words[4];
+};
+
+struct cn_thread {
+    /* What the handlers use, first, so that offsets are small. */
+    int64_t fuel;               /* left in this slice; a block that costs more is not entered */
+    union cn_slot *stack_end;
+    struct cn_instance *instance;
+    struct cn_global **globals; /* of the current instance, as are the next four */
+    struct cn_table **tables;
+    struct cn_func **funcs;
+    uint32_t *type_ids;
+    struct cn_memory *memory;   /* memory 0, or an empty one */
+
+    /* Where it stands while it is not running. */
+    const uint8_t *pc;
+    union cn_slot *fp;
+    uint64_t r0, r1;
+    double f0;
+    float g0;
+    uint64_t pending;           /* fuel to be paid before pc may be executed */
+    int stop;                   /* enum cn_stop, written by handlers that leave */
+    enum cn_status trap;
+
+    struct cn_store *store;
+    union cn_slot *stack;
+    size_t stack_size;          /* bytes */
+    const struct cn_funcode *needs;
+    struct cn_func *host_call;  /* the host function being called, or NULL */
+    union cn_slot *host_slots;
+    struct cn_call_state call_state;
+    struct cn_switch *switches; /* instances to come back to after calls between instances */
+    uint32_t switch_count, switch_room;
+    int exit_code;
+    struct cn_error error;
+    void *user;                 /* the layer above: whose thread this is */
+};
+
+/* A thread with a stack of that many bytes (charged to STACK's figure within MEMORY). */
+CN_CHECKED enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
+                                        struct cn_thread **result);
+void cn_thread_free(struct cn_thread *thread);
+
+/* Prepares a call: copies the arguments and sets the thread before the function's first
+ * instruction. The thread must not be in the middle of another one. */
+CN_CHECKED enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
+                                         const union cn_slot *arguments);
+
+/* Runs until something in enum cn_stop happens. `slice` is the fuel that may be used now; on
+ * return thread->fuel is what is left of it. */
+enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice);
+
+/* A frame of the stopped thread, innermost first. */
+struct cn_frame {
+    const struct cn_instance *instance;
+    const struct cn_funcode *code;
+    uint32_t offset;            /* of the instruction in the function's register code */
+};
+
+/* Up to `max` frames, innermost first; returns how many there are in all. Valid after a trap,
+ * an exit or any suspension. */
+uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frames, uint32_t max);
+
+/* The guest's memory 0 as (base, size); valid until the guest runs or memory grows. */
+static inline struct cn_memory *cn_thread_memory(const struct cn_thread *thread)
+{
+    return thread->memory;
+}
+
+#endif
