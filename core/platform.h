@@ -15,12 +15,16 @@
 #define CN_TAIL return
 #endif
 
+/* CN_SPARE parameters are passed only where registers are left for them; CN_SPARE_OR names the
+ * register or the place in memory that stands in for it. */
 #if defined(__clang__) && __clang_major__ >= 19
 #define CN_HANDLER_CC __attribute__((preserve_none))
-#define CN_HAS_SPARE_REGISTERS 1
+#define CN_SPARE(...) __VA_ARGS__
+#define CN_SPARE_OR(in_register, in_memory) (in_register)
 #else
 #define CN_HANDLER_CC
-#define CN_HAS_SPARE_REGISTERS 0
+#define CN_SPARE(...)
+#define CN_SPARE_OR(in_register, in_memory) (in_memory)
 #endif
 
 #define CN_LIKELY(x) __builtin_expect(!!(x), 1)

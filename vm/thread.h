@@ -36,6 +36,7 @@ struct cn_thread {
     struct cn_func **funcs;
     uint32_t *type_ids;
     struct cn_memory *memory;   /* memory 0, or an empty one */
+    uint64_t memory_size;       /* memory->size, for builds without a register for it */
 
     /* Where it stands while it is not running. */
     const uint8_t *pc;
@@ -44,6 +45,7 @@ struct cn_thread {
     double f0;
     float g0;
     uint64_t pending;           /* fuel to be paid before pc may be executed */
+    uint64_t wanted;            /* fuel that the instruction at pc itself will take */
     int stop;                   /* enum cn_stop, written by handlers that leave */
     enum cn_status trap;
 
@@ -72,8 +74,19 @@ CN_CHECKED enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_fun
                                          const union cn_slot *arguments);
 
 /* Runs until something in enum cn_stop happens. `slice` is the fuel that may be used now; on
- * return thread->fuel is what is left of it. */
+ * return thread->fuel is what is left of it (never below 0: what was not paid was not run). */
 enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice);
+
+/* The least slice with which the thread can take one more step. A run with just this stops at
+ * the next safepoint. */
+static inline uint64_t cn_thread_due(const struct cn_thread *thread)
+{
+    return thread->pending + thread->wanted;
+}
+
+/* The thread's view of its instance, taken anew: after growth, a host call, or a call between
+ * instances. */
+void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance);
 
 /* A frame of the stopped thread, innermost first. */
 struct cn_frame {
