@@ -44,15 +44,17 @@ struct cn_func {
 };
 
 struct cn_memory {
-    uint8_t *base;
-    uint64_t size; /* bytes, always whole pages */
-    uint64_t pages_max;
+    uint8_t *base;      /* never NULL, also when there is nothing to read */
+    uint64_t size;      /* bytes, always whole pages */
+    uint64_t pages_max; /* as declared; UINT64_MAX when nothing is stated */
+    void *grave;        /* test mode: where it was before it moved, made inaccessible */
+    uint64_t grave_size;
 };
 
 struct cn_table {
     void **elements; /* struct cn_func * or an externref; NULL is the null reference */
     uint32_t size;
-    uint32_t max;
+    uint64_t max;    /* as declared; UINT64_MAX when nothing is stated */
     cn_valtype type;
 };
 
@@ -85,6 +87,8 @@ struct cn_instance {
     bool *element_dropped;      /* per segment */
     bool *data_dropped;
     struct cn_thread *segments_done_by; /* unused while initialising is atomic */
+    uint64_t code_charge;       /* what the account pays for the bodies of its functions */
+    uint64_t block_size;        /* of this structure and the arrays that stand behind it */
 };
 
 /* One VM's universe. */
@@ -93,6 +97,9 @@ struct cn_store {
     struct cn_allocator allocator; /* charged to the account */
     struct cn_instance *instances;
     struct cn_type_registry *types;
+    struct cn_host_func *hosts;
+    struct cn_memory no_memory; /* memory 0 of instances that have none: size 0, never grows */
+    uint64_t nothing;           /* where memories of size 0 begin */
     bool move_on_grow; /* test mode: every memory.grow moves the memory */
 };
 
@@ -106,11 +113,18 @@ CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_fun
                                            const struct cn_functype *type, cn_host_fn host,
                                            void *env);
 
+/* A function's register code is charged with this many bytes per byte of its body, when the
+ * module is instantiated: then neither quotas nor results depend on what was translated. */
+#define CN_CODE_BYTES_PER_BODY_BYTE 8u
+
 /* Makes an instance of the program's module: imports joined (externs[i] for import i; kinds and
  * types are checked here again, CN_UNLINKABLE), memories and tables allocated, globals
  * evaluated, active segments written (a trap when out of bounds). All function bodies are charged to the
  * account by their upper bound. The start function is not run: see
- * cn_module.start. On failure everything is given back and *result is untouched. */
+ * cn_module.start. On failure everything is given back and *result is untouched; what active
+ * segments wrote to imported tables and memories before a trap stays, as the specification
+ * says, and when functions of the module may stand in an imported table, its remains live on
+ * in the store. So the program and its module must outlive the store even then. */
 CN_CHECKED enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program,
                                          const struct cn_extern *externs,
                                          struct cn_instance **result, struct cn_error *error);
@@ -125,6 +139,10 @@ bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name
 CN_CHECKED enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import,
                                             const struct cn_extern *given,
                                             struct cn_error *error);
+
+/* Element `index` of an element segment of the module, evaluated: a reference that belongs in a
+ * table. The caller checks that the index is below the segment's count. */
+void *cn_instance_element(const struct cn_instance *instance, uint32_t segment, uint32_t index);
 
 /* Grows by `pages`; the old size in pages, or -1 when the maximum or a quota stands against it.
  * The memory may move: derive addresses anew afterwards. */

@@ -1,0 +1,356 @@
+#include "vm/instance.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "vm/constexpr.h"
+#include "vm/store.h"
+#include "vm/types.h"
+
+/* An instance and its arrays are one block. First it is measured, then the same walk over a
+ * real block gives every array its place. */
+struct carver {
+    uint8_t *block; /* NULL while measuring */
+    uint64_t used;
+};
+
+/* Counts are 32 bits and sizes below 256, so nothing here overflows. */
+static void *carve(struct carver *carver, uint64_t count, uint64_t size)
+{
+    void *piece = carver->block != NULL ? carver->block + carver->used : NULL;
+
+    carver->used += (count * size + 15) & ~(uint64_t)15;
+    return piece;
+}
+
+struct own {
+    struct cn_func *funcs;
+    struct cn_table *tables;
+    struct cn_memory *memories;
+    struct cn_global *globals;
+};
+
+static uint64_t lay_out(const struct cn_module *module, uint8_t *block, struct own *own)
+{
+    struct carver carver = {block, 0};
+    struct cn_instance unused;
+    struct cn_instance *made = carve(&carver, 1, sizeof *made);
+
+    if (made == NULL)
+        made = &unused;
+    made->funcs = carve(&carver, module->func_count, sizeof *made->funcs);
+    made->tables = carve(&carver, module->table_count, sizeof *made->tables);
+    made->memories = carve(&carver, module->memory_count, sizeof *made->memories);
+    made->globals = carve(&carver, module->global_count, sizeof *made->globals);
+    made->type_ids = carve(&carver, module->type_count, sizeof *made->type_ids);
+    made->element_dropped = carve(&carver, module->element_count, sizeof(bool));
+    made->data_dropped = carve(&carver, module->data_count, sizeof(bool));
+    own->funcs = carve(&carver, module->func_count - module->imported_func_count,
+                       sizeof *own->funcs);
+    own->tables = carve(&carver, module->table_count - module->imported_table_count,
+                        sizeof *own->tables);
+    own->memories = carve(&carver, module->memory_count - module->imported_memory_count,
+                          sizeof *own->memories);
+    own->globals = carve(&carver, module->global_count - module->imported_global_count,
+                         sizeof *own->globals);
+    return carver.used;
+}
+
+static void point_at_own(struct cn_instance *instance, const struct own *own)
+{
+    const struct cn_module *module = instance->module;
+    uint32_t i;
+
+    for (i = module->imported_func_count; i < module->func_count; i++)
+        instance->funcs[i] = &own->funcs[i - module->imported_func_count];
+    for (i = module->imported_table_count; i < module->table_count; i++)
+        instance->tables[i] = &own->tables[i - module->imported_table_count];
+    for (i = module->imported_memory_count; i < module->memory_count; i++)
+        instance->memories[i] = &own->memories[i - module->imported_memory_count];
+    for (i = module->imported_global_count; i < module->global_count; i++)
+        instance->globals[i] = &own->globals[i - module->imported_global_count];
+}
+
+static enum cn_status new_instance(struct cn_store *store, struct cn_program *program,
+                                   struct cn_instance **result, struct cn_error *error)
+{
+    struct own own;
+    uint64_t size = lay_out(program->module, NULL, &own);
+    uint8_t *block = cn_alloc(store->allocator, size);
+
+    if (block == NULL)
+        return cn_store_no_room(store, error, "functions, tables and globals of the module",
+                                size);
+    lay_out(program->module, block, &own);
+    struct cn_instance *instance = (void *)block;
+    instance->store = store;
+    instance->module = program->module;
+    instance->program = program;
+    instance->block_size = size;
+    point_at_own(instance, &own);
+    *result = instance;
+    return CN_OK;
+}
+
+void cn_instance_free(struct cn_instance *instance)
+{
+    const struct cn_module *module = instance->module;
+    struct cn_store *store = instance->store;
+
+    for (uint32_t i = module->imported_memory_count; i < module->memory_count; i++)
+        cn_memory_release(store, instance->memories[i]);
+    for (uint32_t i = module->imported_table_count; i < module->table_count; i++)
+        cn_table_release(store, instance->tables[i]);
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, instance->code_charge);
+    cn_free(store->allocator, instance, instance->block_size);
+}
+
+static enum cn_status join_imports(struct cn_instance *instance, const struct cn_extern *externs,
+                                   struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = 0; i < module->import_count; i++) {
+        uint32_t index = module->imports[i].index;
+        CN_TRY(cn_import_matches(module, i, &externs[i], error));
+        switch (externs[i].kind) {
+        case CN_EXTERN_FUNC:
+            instance->funcs[index] = externs[i].func;
+            break;
+        case CN_EXTERN_TABLE:
+            instance->tables[index] = externs[i].table;
+            break;
+        case CN_EXTERN_MEMORY:
+            instance->memories[index] = externs[i].memory;
+            break;
+        case CN_EXTERN_GLOBAL:
+            instance->globals[index] = externs[i].global;
+            break;
+        }
+    }
+    return CN_OK;
+}
+
+/* Bodies are views of one file, so the sum is far from an overflow. */
+static enum cn_status charge_code(struct cn_instance *instance, struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+    struct cn_store *store = instance->store;
+    uint64_t charge = 0;
+
+    for (uint32_t i = module->imported_func_count; i < module->func_count; i++)
+        charge += (uint64_t)module->funcs[i].body.size * CN_CODE_BYTES_PER_BODY_BYTE;
+    if (cn_account_charge(store->account, CN_QUOTA_MEMORY, charge) != CN_OK)
+        return cn_store_no_room(store, error, "code of the module", charge);
+    instance->code_charge = charge;
+    return CN_OK;
+}
+
+static enum cn_status number_types(struct cn_instance *instance, struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = 0; i < module->type_count; i++)
+        if (cn_types_number(instance->store->types, &module->types[i], &instance->type_ids[i]))
+            return cn_store_no_room(instance->store, error, "types of the module",
+                                    (uint64_t)module->type_count * sizeof(uint32_t));
+    return CN_OK;
+}
+
+static void make_funcs(struct cn_instance *instance)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = module->imported_func_count; i < module->func_count; i++) {
+        uint32_t type = module->funcs[i].type;
+        *instance->funcs[i] = (struct cn_func){
+            .type_id = instance->type_ids[type],
+            .index = i,
+            .instance = instance,
+            .code = &instance->program->funcs[i],
+            .type = &module->types[type],
+        };
+    }
+}
+
+static enum cn_status make_storage(struct cn_instance *instance, struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+    struct cn_store *store = instance->store;
+    uint32_t i;
+
+    for (i = module->imported_table_count; i < module->table_count; i++)
+        CN_TRY(cn_table_init(store, instance->tables[i], &module->tables[i], i, error));
+    for (i = module->imported_memory_count; i < module->memory_count; i++)
+        CN_TRY(cn_memory_init(store, instance->memories[i], &module->memories[i], i, error));
+    return CN_OK;
+}
+
+
+static enum cn_status make_globals(struct cn_instance *instance, struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = module->imported_global_count; i < module->global_count; i++) {
+        struct cn_global *global = instance->globals[i];
+        global->type = module->globals[i].type;
+        enum cn_status status = cn_constexpr_eval(instance, module->globals[i].init, i,
+                                                  global->type.type, &global->value);
+        if (status != CN_OK)
+            return cn_fail(error, status, CN_NO_OFFSET, "global %u: %s", i,
+                           cn_status_text(status));
+    }
+    return CN_OK;
+}
+
+void *cn_instance_element(const struct cn_instance *instance, uint32_t segment, uint32_t index)
+{
+    const struct cn_element_segment *from = &instance->module->elements[segment];
+    union cn_slot value = {.ref = NULL};
+
+    assert(index < from->count);
+    if (from->funcs != NULL)
+        return instance->funcs[from->funcs[index]];
+    /* One operator that gives a reference: needs no memory, and validation has passed it. */
+    if (cn_constexpr_eval(instance, from->exprs[index], instance->module->global_count,
+                          from->type, &value) != CN_OK)
+        return NULL;
+    return value.ref;
+}
+
+static enum cn_status segment_start(const struct cn_instance *instance,
+                                    struct cn_constexpr offset, const char *what,
+                                    struct cn_error *error, uint32_t *start)
+{
+    union cn_slot value;
+    enum cn_status status =
+        cn_constexpr_eval(instance, offset, instance->module->global_count, CN_I32, &value);
+
+    if (status != CN_OK)
+        return cn_fail(error, status, CN_NO_OFFSET, "offset of %s segment: %s", what,
+                       cn_status_text(status));
+    *start = value.u32;
+    return CN_OK;
+}
+
+static enum cn_status write_elements(struct cn_instance *instance, uint32_t segment,
+                                     struct cn_error *error)
+{
+    const struct cn_element_segment *from = &instance->module->elements[segment];
+    struct cn_table *table = instance->tables[from->table];
+    uint32_t start;
+
+    CN_TRY(segment_start(instance, from->offset, "an element", error, &start));
+    if (start > table->size || from->count > table->size - start)
+        return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_TABLE, CN_NO_OFFSET,
+                       "out of bounds table access: element segment %u has %u elements for place "
+                       "%u of a table of %u",
+                       segment, from->count, start, table->size);
+    for (uint32_t i = 0; i < from->count; i++)
+        table->elements[start + i] = cn_instance_element(instance, segment, i);
+    return CN_OK;
+}
+
+static enum cn_status write_data(struct cn_instance *instance, uint32_t segment,
+                                 struct cn_error *error)
+{
+    const struct cn_data_segment *from = &instance->module->datas[segment];
+    struct cn_memory *memory = instance->memories[from->memory];
+    uint32_t start;
+
+    CN_TRY(segment_start(instance, from->offset, "a data", error, &start));
+    if (start > memory->size || from->bytes.size > memory->size - start)
+        return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_MEMORY, CN_NO_OFFSET,
+                       "out of bounds memory access: data segment %u has %zu bytes for address "
+                       "%u of a memory of %llu",
+                       segment, from->bytes.size, start, (unsigned long long)memory->size);
+    if (from->bytes.size > 0)
+        memcpy(memory->base + start, from->bytes.at, from->bytes.size);
+    return CN_OK;
+}
+
+/* In order, element segments first; what was written before a failure stays (core 4.5.4).
+ * *escaped: a function may now stand in a table that is not the instance's own. */
+static enum cn_status write_segments(struct cn_instance *instance, bool *escaped,
+                                     struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = 0; i < module->element_count; i++) {
+        const struct cn_element_segment *segment = &module->elements[i];
+        if (segment->mode == CN_SEGMENT_PASSIVE)
+            continue;
+        if (segment->mode == CN_SEGMENT_ACTIVE) {
+            CN_TRY(write_elements(instance, i, error));
+            if (segment->table < module->imported_table_count && segment->count > 0)
+                *escaped = true;
+        }
+        instance->element_dropped[i] = true;
+    }
+    for (uint32_t i = 0; i < module->data_count; i++) {
+        if (module->datas[i].mode != CN_SEGMENT_ACTIVE)
+            continue;
+        CN_TRY(write_data(instance, i, error));
+        instance->data_dropped[i] = true;
+    }
+    return CN_OK;
+}
+
+static enum cn_status build(struct cn_instance *instance, const struct cn_extern *externs,
+                            bool *escaped, struct cn_error *error)
+{
+    CN_TRY(join_imports(instance, externs, error));
+    CN_TRY(charge_code(instance, error));
+    CN_TRY(number_types(instance, error));
+    make_funcs(instance);
+    CN_TRY(make_storage(instance, error));
+    CN_TRY(make_globals(instance, error));
+    return write_segments(instance, escaped, error);
+}
+
+enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program,
+                              const struct cn_extern *externs, struct cn_instance **result,
+                              struct cn_error *error)
+{
+    struct cn_instance *instance = NULL;
+    uint32_t type_count = cn_types_count(store->types);
+    bool escaped = false;
+
+    CN_TRY(new_instance(store, program, &instance, error));
+    enum cn_status status = build(instance, externs, &escaped, error);
+    if (status != CN_OK && !escaped) {
+        cn_instance_free(instance);
+        cn_types_forget(store->types, type_count);
+        return status;
+    }
+    instance->next = store->instances;
+    store->instances = instance;
+    if (status == CN_OK)
+        *result = instance;
+    return status;
+}
+
+bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name,
+                        struct cn_extern *result)
+{
+    const struct cn_export *found = cn_module_find_export(instance->module, name);
+
+    if (found == NULL)
+        return false;
+    result->kind = found->kind;
+    switch (found->kind) {
+    case CN_EXTERN_FUNC:
+        result->func = instance->funcs[found->index];
+        break;
+    case CN_EXTERN_TABLE:
+        result->table = instance->tables[found->index];
+        break;
+    case CN_EXTERN_MEMORY:
+        result->memory = instance->memories[found->index];
+        break;
+    case CN_EXTERN_GLOBAL:
+        result->global = instance->globals[found->index];
+        break;
+    }
+    return true;
+}

@@ -1,0 +1,141 @@
+/* Does what is given fit what a module imports? (core 3.4.4 and 4.5.9) */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "vm/instance.h"
+
+#define NAME_ROOM 40
+#define TYPE_ROOM 80
+
+/* The name as it may stand in a message: cut to size, nothing that moves a terminal's cursor. */
+static const char *print_name(struct cn_bytes name, char *text, size_t size)
+{
+    size_t length = name.size < size - 1 ? name.size : size - 1;
+
+    while (length > 0 && length < name.size && (name.at[length] & 0xc0) == 0x80)
+        length--;
+    for (size_t i = 0; i < length; i++) {
+        uint8_t byte = name.at[i];
+        bool is_c1 = (byte & 0xe0) == 0x80 && i > 0 && name.at[i - 1] == 0xc2;
+        text[i] = byte < 0x20 || byte == 0x7f || byte == '"' || is_c1 ? '?' : (char)byte;
+    }
+    text[length] = '\0';
+    return text;
+}
+
+static void print_limits(const char *kind, uint64_t min, uint64_t max, char *text)
+{
+    if (max == UINT64_MAX)
+        snprintf(text, TYPE_ROOM, "%s of %" PRIu64 " without a maximum", kind, min);
+    else
+        snprintf(text, TYPE_ROOM, "%s of %" PRIu64 " to %" PRIu64, kind, min, max);
+}
+
+static void print_global(const struct cn_global_type *type, char *text)
+{
+    snprintf(text, TYPE_ROOM, "%s global of %s", type->is_mutable ? "mutable" : "constant",
+             cn_valtype_name(type->type));
+}
+
+static void print_func(const struct cn_functype *type, char *text)
+{
+    int used = snprintf(text, TYPE_ROOM, "function ");
+
+    cn_functype_print(type, text + used, (size_t)(TYPE_ROOM - used));
+}
+
+static void print_table(cn_valtype element, uint64_t min, uint64_t max, char *text)
+{
+    char kind[32];
+
+    snprintf(kind, sizeof kind, "table of %s, size", cn_valtype_name(element));
+    print_limits(kind, min, max, text);
+}
+
+static void print_expected(const struct cn_module *module, const struct cn_import *import,
+                           char *text)
+{
+    const struct cn_limits *limits;
+
+    switch (import->kind) {
+    case CN_EXTERN_FUNC:
+        print_func(&module->types[module->funcs[import->index].type], text);
+        break;
+    case CN_EXTERN_TABLE:
+        limits = &module->tables[import->index].limits;
+        print_table(module->tables[import->index].element, limits->min, limits->max, text);
+        break;
+    case CN_EXTERN_MEMORY:
+        limits = &module->memories[import->index].limits;
+        print_limits("memory, pages", limits->min, limits->max, text);
+        break;
+    case CN_EXTERN_GLOBAL:
+        print_global(&module->globals[import->index].type, text);
+        break;
+    }
+}
+
+static void print_given(const struct cn_extern *given, char *text)
+{
+    switch (given->kind) {
+    case CN_EXTERN_FUNC:
+        print_func(given->func->type, text);
+        break;
+    case CN_EXTERN_TABLE:
+        print_table(given->table->type, given->table->size, given->table->max, text);
+        break;
+    case CN_EXTERN_MEMORY:
+        print_limits("memory, pages", given->memory->size / CN_PAGE_SIZE,
+                     given->memory->pages_max, text);
+        break;
+    case CN_EXTERN_GLOBAL:
+        print_global(&given->global->type, text);
+        break;
+    }
+}
+
+/* A maximum that is not stated is UINT64_MAX, so an import that states none takes all. */
+static bool limits_match(const struct cn_limits *wanted, uint64_t size, uint64_t max)
+{
+    return size >= wanted->min && max <= wanted->max;
+}
+
+static bool matches(const struct cn_module *module, const struct cn_import *import,
+                    const struct cn_extern *given)
+{
+    uint32_t index = import->index;
+
+    if (given->kind != import->kind)
+        return false;
+    switch (import->kind) {
+    case CN_EXTERN_FUNC:
+        return cn_functype_equal(given->func->type, &module->types[module->funcs[index].type]);
+    case CN_EXTERN_TABLE:
+        return given->table->type == module->tables[index].element &&
+               limits_match(&module->tables[index].limits, given->table->size,
+                            given->table->max);
+    case CN_EXTERN_MEMORY:
+        return limits_match(&module->memories[index].limits,
+                            given->memory->size / CN_PAGE_SIZE, given->memory->pages_max);
+    case CN_EXTERN_GLOBAL:
+        return given->global->type.type == module->globals[index].type.type &&
+               given->global->type.is_mutable == module->globals[index].type.is_mutable;
+    }
+    return false;
+}
+
+enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import,
+                                 const struct cn_extern *given, struct cn_error *error)
+{
+    const struct cn_import *wanted = &module->imports[import];
+    char from[NAME_ROOM], name[NAME_ROOM], expected[TYPE_ROOM], found[TYPE_ROOM];
+
+    if (matches(module, wanted, given))
+        return CN_OK;
+    print_expected(module, wanted, expected);
+    print_given(given, found);
+    return cn_fail(error, CN_UNLINKABLE, CN_NO_OFFSET,
+                   "import \"%s\".\"%s\": expected %s, found %s",
+                   print_name(wanted->module, from, sizeof from),
+                   print_name(wanted->name, name, sizeof name), expected, found);
+}

@@ -1,0 +1,75 @@
+#include "vm/store.h"
+
+#include <inttypes.h>
+
+#include "vm/types.h"
+
+/* Host functions live as long as their store. */
+struct cn_host_func {
+    struct cn_host_func *next;
+    struct cn_func func;
+};
+
+enum cn_status cn_store_no_room(const struct cn_store *store, struct cn_error *error,
+                                const char *what, uint64_t bytes)
+{
+    return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET,
+                   "%s: %" PRIu64 " bytes asked for, the memory quota leaves %" PRIu64, what,
+                   bytes, cn_account_left(store->account, CN_QUOTA_MEMORY));
+}
+
+enum cn_status cn_store_new(struct cn_store **result, struct cn_account *account)
+{
+    struct cn_allocator allocator = cn_account_allocator(account);
+    struct cn_store *store = cn_alloc(allocator, sizeof *store);
+
+    if (store == NULL)
+        return CN_NO_MEMORY;
+    store->account = account;
+    store->allocator = allocator;
+    store->no_memory.base = (uint8_t *)&store->nothing;
+    if (cn_types_new(allocator, &store->types) != CN_OK) {
+        cn_free(allocator, store, sizeof *store);
+        return CN_NO_MEMORY;
+    }
+    *result = store;
+    return CN_OK;
+}
+
+void cn_store_free(struct cn_store *store)
+{
+    if (store == NULL)
+        return;
+    while (store->instances != NULL) {
+        struct cn_instance *instance = store->instances;
+        store->instances = instance->next;
+        cn_instance_free(instance);
+    }
+    while (store->hosts != NULL) {
+        struct cn_host_func *host = store->hosts;
+        store->hosts = host->next;
+        cn_free(store->allocator, host, sizeof *host);
+    }
+    cn_types_free(store->types);
+    cn_free(store->allocator, store, sizeof *store);
+}
+
+enum cn_status cn_host_func_new(struct cn_store *store, struct cn_func **result,
+                                const struct cn_functype *type, cn_host_fn host, void *env)
+{
+    uint32_t number;
+    struct cn_host_func *made = cn_alloc(store->allocator, sizeof *made);
+
+    if (made == NULL)
+        return CN_NO_MEMORY;
+    if (cn_types_number(store->types, type, &number) != CN_OK) {
+        cn_free(store->allocator, made, sizeof *made);
+        return CN_NO_MEMORY;
+    }
+    made->func = (struct cn_func){
+        .type_id = number, .index = CN_NO_INDEX, .type = type, .host = host, .env = env};
+    made->next = store->hosts;
+    store->hosts = made;
+    *result = &made->func;
+    return CN_OK;
+}

@@ -1,0 +1,26 @@
+/* What the files that build a store share. */
+#ifndef CN_VM_STORE_H
+#define CN_VM_STORE_H
+
+#include "vm/instance.h"
+
+/* CN_NO_MEMORY with a text: what asked for memory, how much, and what the quota leaves. */
+enum cn_status cn_store_no_room(const struct cn_store *store, struct cn_error *error,
+                                const char *what, uint64_t bytes);
+
+/* Gives back everything that the instance owns; half-built ones are fine. */
+void cn_instance_free(struct cn_instance *instance);
+
+/* Maps and charges the minimum; `memory` is zeroed before. The text names `number`. */
+CN_CHECKED enum cn_status cn_memory_init(struct cn_store *store, struct cn_memory *memory,
+                                         const struct cn_memory_type *type, uint32_t number,
+                                         struct cn_error *error);
+void cn_memory_release(struct cn_store *store, struct cn_memory *memory);
+
+/* As above; all elements are null. */
+CN_CHECKED enum cn_status cn_table_init(struct cn_store *store, struct cn_table *table,
+                                        const struct cn_table_type *type, uint32_t number,
+                                        struct cn_error *error);
+void cn_table_release(struct cn_store *store, struct cn_table *table);
+
+#endif
