@@ -10,13 +10,17 @@
 
 #include <string.h>
 
+#include "core/insn.h"
 #include "core/platform.h"
 #include "vm/numeric.h"
 #include "vm/thread.h"
 
+#define CN_IDLE __attribute__((unused)) /* not every handler needs every register */
 #define CN_PARAMS                                                                                  \
-    const uint8_t *pc, union cn_slot *fp, uint8_t *mem, struct cn_thread *t, uint64_t r0,          \
-        uint64_t r1, double f0, float g0 CN_SPARE(, uint64_t memlen, int64_t fuel)
+    CN_IDLE const uint8_t *pc, CN_IDLE union cn_slot *fp, CN_IDLE uint8_t *mem,                    \
+        CN_IDLE struct cn_thread *t, CN_IDLE uint64_t r0, CN_IDLE uint64_t r1,                     \
+        CN_IDLE double f0, CN_IDLE float g0                                                        \
+        CN_SPARE(, CN_IDLE uint64_t memlen, CN_IDLE int64_t fuel)
 #define CN_ARGS(p) (p), fp, mem, t, r0, r1, f0, g0 CN_SPARE(, memlen, fuel)
 
 typedef CN_HANDLER_CC void cn_handler(CN_PARAMS);
@@ -161,7 +165,7 @@ CN_UNALIGNED(double);
     do {                                                                                           \
         union cn_slot *frame = fp + (window);                                                      \
         if (CN_UNLIKELY((size_t)(t->stack_end - frame) < (callee)->frame))                         \
-            TRAP(CN_TRAP_STACK_OVERFLOW);                                                          \
+            CN_TAIL cn_op_leave_stack(CN_ARGS(pc));                                                \
         union cn_slot *link = frame + (callee)->header;                                            \
         link[0].ref = (void *)(uintptr_t)(back);                                                   \
         link[1].ref = fp;                                                                          \
@@ -185,6 +189,8 @@ CN_UNALIGNED(double);
 OP(leave_fuel);
 #define cn_leave_fuel cn_op_leave_fuel
 OP(leave_trap);
+OP(leave_stack);
+OP(leave_bulk);
 #define cn_leave_trap cn_op_leave_trap
 
 /* The table of all handlers: those of variant v are cn_handlers[cn_handler_first[v]] up to but

@@ -19,6 +19,12 @@ enum cn_stop {
     CN_STOP_TRAP,       /* thread->error.status is the TRAP row */
     CN_STOP_EXITED,     /* the guest called an exit: thread->exit_code */
     CN_STOP_FAILED,     /* a host call failed for good: thread->error */
+
+    /* Between handlers and cn_thread_run alone: it deals with these and goes on. */
+    CN_STOP_HOST_CALL,
+    CN_STOP_TAIL_CALL,
+    CN_STOP_SWITCH_BACK,
+    CN_STOP_STACK,
 };
 
 /* State of one host call between its tries; the shim decides what the words mean. */
@@ -55,6 +61,9 @@ struct cn_thread {
     const struct cn_funcode *needs;
     struct cn_func *host_call;  /* the host function being called, or NULL */
     union cn_slot *host_slots;
+    uint32_t tail_header;       /* header slot of the frame that a tail call replaces */
+    bool host_call_tried;       /* the call has been made and has to be made again */
+    bool is_tail_call;          /* the host call replaces its caller's frame */
     struct cn_call_state call_state;
     struct cn_switch *switches; /* instances to come back to after calls between instances */
     uint32_t switch_count, switch_room;
@@ -63,7 +72,8 @@ struct cn_thread {
     void *user;                 /* the layer above: whose thread this is */
 };
 
-/* A thread with a stack of that many bytes (charged to STACK's figure within MEMORY). */
+/* A thread with a stack of that many bytes at most; what is in
+ * use of it is charged to MEMORY, from 64 KiB on, doubling. */
 CN_CHECKED enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
                                         struct cn_thread **result);
 void cn_thread_free(struct cn_thread *thread);
@@ -92,11 +102,12 @@ void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance);
 struct cn_frame {
     const struct cn_instance *instance;
     const struct cn_funcode *code;
-    uint32_t offset;            /* of the instruction in the function's register code */
+    uint32_t offset;            /* in the function's register code: inside the instruction where
+                                 * the frame stands, or the call that it waits for */
 };
 
-/* Up to `max` frames, innermost first; returns how many there are in all. Valid after a trap,
- * an exit or any suspension. */
+/* Up to `max` frames, innermost first; returns how many were written. Valid after a trap, an
+ * exit or any suspension. */
 uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frames, uint32_t max);
 
 /* The guest's memory 0 as (base, size); valid until the guest runs or memory grows. */

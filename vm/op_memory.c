@@ -1,0 +1,111 @@
+/* memory.grow and the bulk operations on memories.
+ *
+ * A bulk operation works in chunks and keeps its progress in its three operand slots. Each
+ * chunk is paid for before it is done; where the fuel does not suffice the thread stops at the
+ * instruction itself, which then simply goes on with what is left (CVE-2026-104855 was a half
+ * done copy that became visible). Bounds are checked for the whole range at first, and again
+ * for what is left after every stop.
+ */
+#include "handlers_made.h"
+
+#define CHUNK 65536u
+#define FUEL_OF(bytes) (((bytes) + 63) / 64)
+
+#define RELOAD_MEMORY()                                                                            \
+    do {                                                                                           \
+        mem = t->memory->base;                                                                     \
+        t->memory_size = t->memory->size;                                                          \
+        CN_SPARE(memlen = t->memory->size;)                                                        \
+    } while (0)
+
+#define MEMORY_AT(at) (t->instance->memories[FIELD32(at)])
+
+OP(memory_grow)
+{
+    struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_GROW_mem);
+    int64_t before = cn_memory_grow(t->store, memory, S32(CN_AT_MEMORY_GROW_a));
+
+    RELOAD_MEMORY();
+    SET_S(CN_AT_MEMORY_GROW_d, (uint32_t)before);
+    NEXT(CN_SIZE_MEMORY_GROW);
+}
+
+/* Stops before a chunk that the slice does not cover. */
+OP(leave_bulk)
+{
+    SAVE(pc);
+    t->stop = CN_STOP_FUEL;
+}
+
+/* Takes the next chunk's price, or leaves. Declares `chunk`; `n` is what is left to do. */
+#define NEXT_CHUNK(n, size)                                                                        \
+    if ((n) == 0)                                                                                  \
+        NEXT(size);                                                                                \
+    const uint32_t chunk = (n) < CHUNK ? (n) : CHUNK;                                              \
+    if (CN_UNLIKELY(FUEL < (int64_t)FUEL_OF(chunk))) {                                             \
+        t->wanted = FUEL_OF(chunk);                                                                \
+        CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));                                                     \
+    }                                                                                              \
+    FUEL -= (int64_t)FUEL_OF(chunk)
+
+OP(memory_fill)
+{
+    const struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_FILL_mem);
+    union cn_slot *range = fp + FIELD16(CN_AT_MEMORY_FILL_first);
+    const uint32_t to = range[0].u32, n = range[2].u32;
+
+    TRAP_IF(n > memory->size || to > memory->size - n, OUT_OF_BOUNDS_MEMORY)
+    NEXT_CHUNK(n, CN_SIZE_MEMORY_FILL);
+    memset(memory->base + to, (int)(range[1].u32 & 0xff), chunk);
+    range[0].u64 = to + chunk;
+    range[2].u64 = n - chunk;
+    DISPATCH(pc);
+}
+
+OP(memory_copy)
+{
+    const struct cn_memory *into = MEMORY_AT(CN_AT_MEMORY_COPY_mem);
+    const struct cn_memory *out_of = MEMORY_AT(CN_AT_MEMORY_COPY_mem2);
+    union cn_slot *range = fp + FIELD16(CN_AT_MEMORY_COPY_first);
+    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+
+    TRAP_IF(n > into->size || to > into->size - n, OUT_OF_BOUNDS_MEMORY)
+    TRAP_IF(n > out_of->size || from > out_of->size - n, OUT_OF_BOUNDS_MEMORY)
+    NEXT_CHUNK(n, CN_SIZE_MEMORY_COPY);
+    /* Overlapping ranges are copied from the end that is not overwritten; what the direction
+     * depends on does not change from chunk to chunk. */
+    if (to <= from) {
+        memmove(into->base + to, out_of->base + from, chunk);
+        range[0].u64 = to + chunk;
+        range[1].u64 = from + chunk;
+    } else {
+        memmove(into->base + to + (n - chunk), out_of->base + from + (n - chunk), chunk);
+    }
+    range[2].u64 = n - chunk;
+    DISPATCH(pc);
+}
+
+OP(memory_init)
+{
+    const uint32_t segment = FIELD32(CN_AT_MEMORY_INIT_data);
+    const struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_INIT_mem);
+    union cn_slot *range = fp + FIELD16(CN_AT_MEMORY_INIT_first);
+    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+    const struct cn_bytes bytes = t->instance->module->datas[segment].bytes;
+    const size_t size = t->instance->data_dropped[segment] ? 0 : bytes.size;
+
+    TRAP_IF(n > memory->size || to > memory->size - n, OUT_OF_BOUNDS_MEMORY)
+    TRAP_IF(n > size || from > size - n, OUT_OF_BOUNDS_MEMORY)
+    NEXT_CHUNK(n, CN_SIZE_MEMORY_INIT);
+    memcpy(memory->base + to, bytes.at + from, chunk);
+    range[0].u64 = to + chunk;
+    range[1].u64 = from + chunk;
+    range[2].u64 = n - chunk;
+    DISPATCH(pc);
+}
+
+OP(data_drop)
+{
+    t->instance->data_dropped[FIELD32(CN_AT_DATA_DROP_data)] = true;
+    NEXT(CN_SIZE_DATA_DROP);
+}

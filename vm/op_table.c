@@ -1,0 +1,124 @@
+/* Tables. Bulk operations work as those on memories do (op_memory.c), element by element. */
+#include "handlers_made.h"
+#include "vm/segment.h"
+
+#define CHUNK 1024u
+
+#define TABLE_AT(at) (t->tables[FIELD32(at)])
+
+#define NEXT_CHUNK(n, size)                                                                        \
+    if ((n) == 0)                                                                                  \
+        NEXT(size);                                                                                \
+    const uint32_t chunk = (n) < CHUNK ? (n) : CHUNK;                                              \
+    if (CN_UNLIKELY(FUEL < (int64_t)chunk)) {                                                      \
+        t->wanted = chunk;                                                                         \
+        CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));                                                     \
+    }                                                                                              \
+    FUEL -= (int64_t)chunk
+
+OP(table_get)
+{
+    const struct cn_table *table = TABLE_AT(CN_AT_TABLE_GET_tab);
+    const uint32_t index = S32(CN_AT_TABLE_GET_a);
+
+    TRAP_IF(index >= table->size, OUT_OF_BOUNDS_TABLE)
+    SET_S(CN_AT_TABLE_GET_d, (uintptr_t)table->elements[index]);
+    NEXT(CN_SIZE_TABLE_GET);
+}
+
+OP(table_set)
+{
+    const struct cn_table *table = TABLE_AT(CN_AT_TABLE_SET_tab);
+    const uint32_t index = S32(CN_AT_TABLE_SET_a);
+
+    TRAP_IF(index >= table->size, OUT_OF_BOUNDS_TABLE)
+    table->elements[index] = (void *)(uintptr_t)S64(CN_AT_TABLE_SET_b);
+    NEXT(CN_SIZE_TABLE_SET);
+}
+
+OP(table_size)
+{
+    SET_S(CN_AT_TABLE_SIZE_d, TABLE_AT(CN_AT_TABLE_SIZE_tab)->size);
+    NEXT(CN_SIZE_TABLE_SIZE);
+}
+
+/* Paid for by the element, like a fill, before anything is done. */
+OP(table_grow)
+{
+    struct cn_table *table = TABLE_AT(CN_AT_TABLE_GROW_tab);
+    const uint32_t count = S32(CN_AT_TABLE_GROW_b);
+    const int64_t price = count <= table->max - table->size ? (int64_t)count : 0;
+
+    if (CN_UNLIKELY(FUEL < price)) {
+        t->wanted = (uint64_t)price;
+        CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));
+    }
+    FUEL -= price;
+    int64_t before = cn_table_grow(t->store, table, count,
+                                   (void *)(uintptr_t)S64(CN_AT_TABLE_GROW_a));
+    SET_S(CN_AT_TABLE_GROW_d, (uint32_t)before);
+    NEXT(CN_SIZE_TABLE_GROW);
+}
+
+OP(table_fill)
+{
+    const struct cn_table *table = TABLE_AT(CN_AT_TABLE_FILL_tab);
+    union cn_slot *range = fp + FIELD16(CN_AT_TABLE_FILL_first);
+    const uint32_t to = range[0].u32, n = range[2].u32;
+
+    TRAP_IF(n > table->size || to > table->size - n, OUT_OF_BOUNDS_TABLE)
+    NEXT_CHUNK(n, CN_SIZE_TABLE_FILL);
+    for (uint32_t i = 0; i < chunk; i++)
+        table->elements[to + i] = range[1].ref;
+    range[0].u64 = to + chunk;
+    range[2].u64 = n - chunk;
+    DISPATCH(pc);
+}
+
+OP(table_copy)
+{
+    const struct cn_table *into = TABLE_AT(CN_AT_TABLE_COPY_tab);
+    const struct cn_table *out_of = TABLE_AT(CN_AT_TABLE_COPY_tab2);
+    union cn_slot *range = fp + FIELD16(CN_AT_TABLE_COPY_first);
+    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+
+    TRAP_IF(n > into->size || to > into->size - n, OUT_OF_BOUNDS_TABLE)
+    TRAP_IF(n > out_of->size || from > out_of->size - n, OUT_OF_BOUNDS_TABLE)
+    NEXT_CHUNK(n, CN_SIZE_TABLE_COPY);
+    if (to <= from) {
+        memmove(into->elements + to, out_of->elements + from, chunk * sizeof(void *));
+        range[0].u64 = to + chunk;
+        range[1].u64 = from + chunk;
+    } else {
+        memmove(into->elements + to + (n - chunk), out_of->elements + from + (n - chunk),
+                chunk * sizeof(void *));
+    }
+    range[2].u64 = n - chunk;
+    DISPATCH(pc);
+}
+
+OP(table_init)
+{
+    const uint32_t segment = FIELD32(CN_AT_TABLE_INIT_elem);
+    const struct cn_table *table = TABLE_AT(CN_AT_TABLE_INIT_tab);
+    union cn_slot *range = fp + FIELD16(CN_AT_TABLE_INIT_first);
+    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+    const uint32_t size =
+        t->instance->element_dropped[segment] ? 0 : t->instance->module->elements[segment].count;
+
+    TRAP_IF(n > table->size || to > table->size - n, OUT_OF_BOUNDS_TABLE)
+    TRAP_IF(n > size || from > size - n, OUT_OF_BOUNDS_TABLE)
+    NEXT_CHUNK(n, CN_SIZE_TABLE_INIT);
+    for (uint32_t i = 0; i < chunk; i++)
+        table->elements[to + i] = cn_segment_element(t->instance, segment, from + i);
+    range[0].u64 = to + chunk;
+    range[1].u64 = from + chunk;
+    range[2].u64 = n - chunk;
+    DISPATCH(pc);
+}
+
+OP(elem_drop)
+{
+    t->instance->element_dropped[FIELD32(CN_AT_ELEM_DROP_elem)] = true;
+    NEXT(CN_SIZE_ELEM_DROP);
+}

@@ -1,0 +1,11 @@
+/* Element segments as values. */
+#ifndef CN_VM_SEGMENT_H
+#define CN_VM_SEGMENT_H
+
+#include "vm/instance.h"
+
+/* The reference that element `at` of an element segment stands for: a struct cn_func * or an
+ * externref. `at` is below the segment's count; its expression is validated and cannot fail. */
+void *cn_segment_element(struct cn_instance *instance, uint32_t segment, uint32_t at);
+
+#endif

@@ -1,0 +1,422 @@
+#include "vm/thread.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "handlers_made.h"
+
+/* A stack begins with this much of its room in use and doubles; what is in use is charged. */
+#define STACK_FIRST ((size_t)64 * 1024)
+#define SWITCHES_MAX 1000000u
+
+/* Where to go on, in which instance, when a call between instances returns. */
+struct cn_switch {
+    struct cn_instance *instance;
+    const uint8_t *pc;
+};
+
+/* Code outside all functions: where the outermost frame returns to, and where frames return to
+ * that were called from another instance. What follows them costs nothing. */
+struct edge {
+    uint32_t unused, after;
+    cn_handler *handler;
+};
+static const struct edge exit_edge = {0, 0, cn_op_exit};
+static const struct edge switch_edge = {0, 0, cn_op_switch_back};
+
+static const uint8_t *edge_pc(const struct edge *edge)
+{
+    return (const uint8_t *)&edge->handler;
+}
+
+static uint32_t after_cost(const uint8_t *pc)
+{
+    return cn_load_u32(pc - 4);
+}
+
+enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
+                             struct cn_thread **result)
+{
+    stack_size = (stack_size + CN_PAGE_SIZE - 1) & ~(size_t)(CN_PAGE_SIZE - 1);
+    if (stack_size < STACK_FIRST)
+        stack_size = STACK_FIRST;
+    struct cn_thread *thread = cn_alloc(store->allocator, sizeof *thread);
+    if (thread == NULL)
+        return CN_NO_MEMORY;
+    if (cn_account_charge(store->account, CN_QUOTA_MEMORY, STACK_FIRST) != CN_OK) {
+        cn_free(store->allocator, thread, sizeof *thread);
+        return CN_NO_MEMORY;
+    }
+    void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED) {
+        cn_account_refund(store->account, CN_QUOTA_MEMORY, STACK_FIRST);
+        cn_free(store->allocator, thread, sizeof *thread);
+        return CN_NO_MEMORY;
+    }
+    madvise(stack, stack_size, MADV_DONTDUMP);
+    thread->store = store;
+    thread->stack = stack;
+    thread->stack_size = stack_size;
+    thread->stack_end = thread->stack + STACK_FIRST / sizeof *thread->stack;
+    *result = thread;
+    return CN_OK;
+}
+
+static size_t stack_in_use(const struct cn_thread *thread)
+{
+    return (size_t)((const uint8_t *)thread->stack_end - (const uint8_t *)thread->stack);
+}
+
+void cn_thread_free(struct cn_thread *thread)
+{
+    if (thread == NULL)
+        return;
+    struct cn_store *store = thread->store;
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, stack_in_use(thread));
+    munmap(thread->stack, thread->stack_size);
+    cn_free(store->allocator, thread->switches,
+            thread->switch_room * sizeof *thread->switches);
+    cn_free(store->allocator, thread, sizeof *thread);
+}
+
+void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance)
+{
+    thread->instance = instance;
+    thread->globals = instance->globals;
+    thread->tables = instance->tables;
+    thread->funcs = instance->funcs;
+    thread->type_ids = instance->type_ids;
+    thread->memory = instance->memories[0];
+    thread->memory_size = thread->memory->size;
+}
+
+/* Makes room for `slots` from fp on, within the stack's size and the memory quota. */
+static bool grow_stack(struct cn_thread *thread, const union cn_slot *fp, size_t slots)
+{
+    while ((size_t)(thread->stack_end - fp) < slots) {
+        size_t in_use = stack_in_use(thread);
+        size_t more = in_use < thread->stack_size - in_use ? in_use : thread->stack_size - in_use;
+        if (more == 0 ||
+            cn_account_charge(thread->store->account, CN_QUOTA_MEMORY, more) != CN_OK)
+            return false;
+        thread->stack_end += more / sizeof *thread->stack;
+    }
+    return true;
+}
+
+/* Sets the thread before the first instruction of a function whose frame begins at `frame`
+ * with its arguments in place. False when the stack is exhausted. */
+static bool link_frame(struct cn_thread *thread, const struct cn_funcode *code,
+                       union cn_slot *frame, const uint8_t *back)
+{
+    if (!grow_stack(thread, frame, code->frame))
+        return false;
+    frame[code->header].ref = (void *)(uintptr_t)back;
+    frame[code->header + 1].ref = thread->fp;
+    thread->fp = frame;
+    thread->pc = code->entry;
+    thread->pending = code->entry_cost;
+    return true;
+}
+
+static enum cn_stop stop_trap(struct cn_thread *thread, enum cn_status trap)
+{
+    thread->trap = trap;
+    if (thread->error.status != trap)
+        cn_fail(&thread->error, trap, CN_NO_OFFSET, "%s", cn_status_text(trap));
+    return CN_STOP_TRAP;
+}
+
+enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
+                              const union cn_slot *arguments)
+{
+    uint32_t params = func->type->param_count;
+    uint32_t results = func->type->result_count;
+
+    if (!grow_stack(thread, thread->stack, (params > results ? params : results) + 2))
+        return CN_TRAP_STACK_OVERFLOW;
+    memcpy(thread->stack, arguments, params * sizeof *arguments);
+    thread->fp = thread->stack;
+    thread->pc = edge_pc(&exit_edge);
+    thread->pending = thread->wanted = 0;
+    thread->switch_count = 0;
+    thread->host_call = NULL;
+    thread->needs = NULL;
+    thread->error = (struct cn_error){0};
+    if (func->instance == NULL) {
+        thread->host_call = func;
+        thread->host_slots = thread->stack;
+        thread->host_call_tried = false;
+        return CN_OK;
+    }
+    cn_thread_enter(thread, func->instance);
+    if (!link_frame(thread, func->code, thread->stack, edge_pc(&exit_edge)))
+        return CN_TRAP_STACK_OVERFLOW;
+    return CN_OK;
+}
+
+/* The upper half of an i32 in a slot is unspecified inside the machine; outside it is 0. */
+static void clean_slots(union cn_slot *slots, const cn_valtype *types, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (types[i] == CN_I32 || types[i] == CN_F32)
+            slots[i].u64 = slots[i].u32;
+}
+
+static enum cn_stop stop_of_status(struct cn_thread *thread, enum cn_status status)
+{
+    switch (status) {
+    case CN_PARKED:
+        return CN_STOP_PARKED;
+    case CN_YIELD:
+        return CN_STOP_YIELD;
+    case CN_EXITED:
+        return CN_STOP_EXITED;
+    default:
+        if (cn_status_is_trap(status))
+            return stop_trap(thread, status);
+        if (thread->error.status != status)
+            cn_fail(&thread->error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
+        return CN_STOP_FAILED;
+    }
+}
+
+/* Leaves the frame at fp for its caller: what a tail call of a foreign function comes to. */
+static void return_from_frame(struct cn_thread *thread, const union cn_slot *results,
+                              uint32_t count)
+{
+    const union cn_slot header[2] = {thread->fp[thread->tail_header],
+                                     thread->fp[thread->tail_header + 1]};
+
+    memmove(thread->fp, results, count * sizeof *results);
+    thread->pc = header[0].ref;
+    thread->fp = header[1].ref;
+}
+
+/* Makes the host call that the thread stands at, for the first time or again. CN_STOP_DONE
+ * means that the guest goes on. */
+static enum cn_stop call_host(struct cn_thread *thread)
+{
+    struct cn_func *func = thread->host_call;
+    const struct cn_functype *type = func->type;
+    union cn_slot *slots = thread->host_slots;
+
+    if (!thread->host_call_tried) {
+        thread->call_state = (struct cn_call_state){0};
+        thread->host_call_tried = true;
+        clean_slots(slots, cn_functype_params(type), type->param_count);
+    }
+    enum cn_status status = func->host(thread, func->env, slots);
+    if (status != CN_OK)
+        return stop_of_status(thread, status);
+
+    thread->host_call = NULL;
+    if (type->result_count > 0) {
+        thread->r0 = slots[0].u64;
+        thread->f0 = slots[0].f64;
+        thread->g0 = slots[0].f32;
+    }
+    if (thread->is_tail_call)
+        return_from_frame(thread, slots, type->result_count);
+    thread->is_tail_call = false;
+    thread->pending = after_cost(thread->pc);
+    return CN_STOP_DONE;
+}
+
+static bool push_switch(struct cn_thread *thread, const uint8_t *pc)
+{
+    if (thread->switch_count == thread->switch_room) {
+        size_t size = sizeof *thread->switches;
+        uint32_t room = thread->switch_room ? thread->switch_room * 2 : 16;
+        void *more = room > SWITCHES_MAX ? NULL
+                                         : cn_resize(thread->store->allocator, thread->switches,
+                                                     thread->switch_room * size, room * size);
+        if (more == NULL)
+            return false;
+        thread->switches = more;
+        thread->switch_room = room;
+    }
+    thread->switches[thread->switch_count++] = (struct cn_switch){thread->instance, pc};
+    return true;
+}
+
+/* A call of a function of another instance: its frame returns to the switch edge, where the
+ * driver finds the way back. */
+static bool call_instance(struct cn_thread *thread, const struct cn_func *func)
+{
+    if (!push_switch(thread, thread->pc))
+        return false;
+    if (!link_frame(thread, func->code, thread->host_slots, edge_pc(&switch_edge)))
+        return false;
+    cn_thread_enter(thread, func->instance);
+    return true;
+}
+
+/* As a tail call: takes over this frame's place. A frame that already returns through the
+ * switch edge needs no second way back, so that tail calls to and fro take no room. */
+static bool tail_call_instance(struct cn_thread *thread, const struct cn_func *func)
+{
+    union cn_slot *fp = thread->fp;
+    const uint8_t *back = fp[thread->tail_header].ref;
+    union cn_slot *caller = fp[thread->tail_header + 1].ref;
+
+    if (back != edge_pc(&switch_edge)) {
+        if (!push_switch(thread, back))
+            return false;
+        back = edge_pc(&switch_edge);
+    }
+    memmove(fp, thread->host_slots, func->type->param_count * sizeof *fp);
+    thread->fp = caller;
+    if (!link_frame(thread, func->code, fp, back))
+        return false;
+    cn_thread_enter(thread, func->instance);
+    return true;
+}
+
+static enum cn_stop start_call(struct cn_thread *thread, bool is_tail_call)
+{
+    const struct cn_func *func = thread->host_call;
+
+    thread->is_tail_call = is_tail_call;
+    thread->host_call_tried = false;
+    if (func->instance == NULL)
+        return CN_STOP_DONE;
+    thread->host_call = NULL;
+    bool linked = is_tail_call ? tail_call_instance(thread, func) : call_instance(thread, func);
+    thread->is_tail_call = false;
+    return linked ? CN_STOP_DONE : stop_trap(thread, CN_TRAP_STACK_OVERFLOW);
+}
+
+static void switch_back(struct cn_thread *thread)
+{
+    struct cn_switch back = thread->switches[--thread->switch_count];
+
+    cn_thread_enter(thread, back.instance);
+    thread->pc = back.pc;
+    thread->pending = after_cost(back.pc);
+}
+
+/* Goes on into a function that had no code when it was called. */
+static enum cn_stop enter_needed(struct cn_thread *thread)
+{
+    const struct cn_funcode *code = thread->needs;
+
+    if (code->bytes == NULL)
+        return CN_STOP_NEEDS_CODE;
+    thread->needs = NULL;
+    if (!grow_stack(thread, thread->fp, code->frame))
+        return stop_trap(thread, CN_TRAP_STACK_OVERFLOW);
+    thread->pc = code->entry;
+    thread->pending = code->entry_cost;
+    return CN_STOP_DONE;
+}
+
+/* A call found the stack too short: it is made again when the stack could be extended. */
+static enum cn_stop extend_stack(struct cn_thread *thread)
+{
+    if (!grow_stack(thread, thread->stack_end, 1))
+        return stop_trap(thread, CN_TRAP_STACK_OVERFLOW);
+    return CN_STOP_DONE;
+}
+
+static void run_handlers(struct cn_thread *t)
+{
+    const uint8_t *pc = t->pc;
+    union cn_slot *fp = t->fp;
+    uint8_t *mem = t->memory ? t->memory->base : NULL;
+    uint64_t r0 = t->r0, r1 = t->r1;
+    double f0 = t->f0;
+    float g0 = t->g0;
+    CN_SPARE(uint64_t memlen = t->memory ? t->memory->size : 0; int64_t fuel = t->fuel;)
+
+    (*(cn_handler *const *)pc)(CN_ARGS(pc));
+}
+
+/* What follows a stop inside the machine: CN_STOP_DONE to go on, or the stop for the caller. */
+static enum cn_stop handle_stop(struct cn_thread *thread)
+{
+    switch ((enum cn_stop)thread->stop) {
+    case CN_STOP_HOST_CALL:
+        return start_call(thread, false);
+    case CN_STOP_TAIL_CALL:
+        return start_call(thread, true);
+    case CN_STOP_SWITCH_BACK:
+        switch_back(thread);
+        return CN_STOP_DONE;
+    case CN_STOP_STACK:
+        return extend_stack(thread);
+    case CN_STOP_TRAP:
+        return stop_trap(thread, thread->trap);
+    default:
+        return (enum cn_stop)thread->stop;
+    }
+}
+
+enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice)
+{
+    thread->fuel = slice;
+    for (;;) {
+        enum cn_stop stop = CN_STOP_DONE;
+        if (thread->host_call != NULL)
+            stop = call_host(thread);
+        else if (thread->needs != NULL)
+            stop = enter_needed(thread);
+        if (stop != CN_STOP_DONE)
+            return stop;
+        if ((uint64_t)thread->fuel < cn_thread_due(thread))
+            return CN_STOP_FUEL;
+        thread->fuel -= (int64_t)thread->pending;
+        thread->pending = thread->wanted = 0;
+
+        run_handlers(thread);
+        if (thread->stop == CN_STOP_DONE)
+            return CN_STOP_DONE;
+        stop = handle_stop(thread);
+        if (stop != CN_STOP_DONE)
+            return stop;
+    }
+}
+
+/* ------------------------------------------------------------------ frames */
+
+static const struct cn_funcode *code_at(const struct cn_instance *instance, const uint8_t *pc)
+{
+    const struct cn_program *program = instance->program;
+
+    for (uint32_t i = 0; i < instance->module->func_count; i++) {
+        const struct cn_funcode *code = &program->funcs[i];
+        if (code->bytes != NULL && pc >= code->bytes && pc < code->bytes + code->size)
+            return code;
+        if (pc == (const uint8_t *)&code->stub)
+            return code;
+    }
+    return NULL;
+}
+
+uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frames, uint32_t max)
+{
+    const struct cn_instance *instance = thread->instance;
+    const uint8_t *pc = thread->pc;
+    const union cn_slot *fp = thread->fp;
+    uint32_t switches = thread->switch_count, count = 0;
+
+    /* A return address stands behind its call. */
+    if (thread->host_call != NULL && !thread->is_tail_call)
+        pc--;
+    while (count < max) {
+        if (pc == edge_pc(&switch_edge) || pc + 1 == edge_pc(&switch_edge)) {
+            const struct cn_switch *back = &thread->switches[--switches];
+            instance = back->instance;
+            pc = back->pc - 1;
+        }
+        const struct cn_funcode *code = instance ? code_at(instance, pc) : NULL;
+        if (code == NULL)
+            break;
+        frames[count++] = (struct cn_frame){
+            instance, code, code->bytes ? (uint32_t)(pc - code->bytes) : 0};
+        pc = (const uint8_t *)fp[code->header].ref - 1;
+        fp = fp[code->header + 1].ref;
+    }
+    return count;
+}
