@@ -16,8 +16,12 @@ static const char *print_name(struct cn_bytes name, char *text, size_t size)
         length--;
     for (size_t i = 0; i < length; i++) {
         uint8_t byte = name.at[i];
-        bool is_c1 = (byte & 0xe0) == 0x80 && i > 0 && name.at[i - 1] == 0xc2;
-        text[i] = byte < 0x20 || byte == 0x7f || byte == '"' || is_c1 ? '?' : (char)byte;
+        uint8_t next = i + 1 < length ? name.at[i + 1] : 0;
+        bool is_odd = byte < 0x20 || byte == 0x7f || byte == '"';
+        bool is_c1 = byte == 0xc2 && next < 0xa0;
+        text[i] = is_odd || is_c1 ? '?' : (char)byte;
+        if (is_c1 && next != 0)
+            text[++i] = '?';
     }
     text[length] = '\0';
     return text;
