@@ -1,8 +1,5 @@
 #include "vm/instance.h"
 
-#include <assert.h>
-#include <string.h>
-
 #include "vm/constexpr.h"
 #include "vm/store.h"
 #include "vm/types.h"
@@ -40,7 +37,7 @@ static uint64_t lay_out(const struct cn_module *module, uint8_t *block, struct o
         made = &unused;
     made->funcs = carve(&carver, module->func_count, sizeof *made->funcs);
     made->tables = carve(&carver, module->table_count, sizeof *made->tables);
-    made->memories = carve(&carver, module->memory_count, sizeof *made->memories);
+    made->memories = carve(&carver, (uint64_t)module->memory_count + 1, sizeof *made->memories);
     made->globals = carve(&carver, module->global_count, sizeof *made->globals);
     made->type_ids = carve(&carver, module->type_count, sizeof *made->type_ids);
     made->element_dropped = carve(&carver, module->element_count, sizeof(bool));
@@ -67,6 +64,8 @@ static void point_at_own(struct cn_instance *instance, const struct own *own)
         instance->tables[i] = &own->tables[i - module->imported_table_count];
     for (i = module->imported_memory_count; i < module->memory_count; i++)
         instance->memories[i] = &own->memories[i - module->imported_memory_count];
+    if (module->memory_count == 0)
+        instance->memories[0] = &instance->store->no_memory;
     for (i = module->imported_global_count; i < module->global_count; i++)
         instance->globals[i] = &own->globals[i - module->imported_global_count];
 }
@@ -203,99 +202,6 @@ static enum cn_status make_globals(struct cn_instance *instance, struct cn_error
     return CN_OK;
 }
 
-void *cn_instance_element(const struct cn_instance *instance, uint32_t segment, uint32_t index)
-{
-    const struct cn_element_segment *from = &instance->module->elements[segment];
-    union cn_slot value = {.ref = NULL};
-
-    assert(index < from->count);
-    if (from->funcs != NULL)
-        return instance->funcs[from->funcs[index]];
-    /* One operator that gives a reference: needs no memory, and validation has passed it. */
-    if (cn_constexpr_eval(instance, from->exprs[index], instance->module->global_count,
-                          from->type, &value) != CN_OK)
-        return NULL;
-    return value.ref;
-}
-
-static enum cn_status segment_start(const struct cn_instance *instance,
-                                    struct cn_constexpr offset, const char *what,
-                                    struct cn_error *error, uint32_t *start)
-{
-    union cn_slot value;
-    enum cn_status status =
-        cn_constexpr_eval(instance, offset, instance->module->global_count, CN_I32, &value);
-
-    if (status != CN_OK)
-        return cn_fail(error, status, CN_NO_OFFSET, "offset of %s segment: %s", what,
-                       cn_status_text(status));
-    *start = value.u32;
-    return CN_OK;
-}
-
-static enum cn_status write_elements(struct cn_instance *instance, uint32_t segment,
-                                     struct cn_error *error)
-{
-    const struct cn_element_segment *from = &instance->module->elements[segment];
-    struct cn_table *table = instance->tables[from->table];
-    uint32_t start;
-
-    CN_TRY(segment_start(instance, from->offset, "an element", error, &start));
-    if (start > table->size || from->count > table->size - start)
-        return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_TABLE, CN_NO_OFFSET,
-                       "out of bounds table access: element segment %u has %u elements for place "
-                       "%u of a table of %u",
-                       segment, from->count, start, table->size);
-    for (uint32_t i = 0; i < from->count; i++)
-        table->elements[start + i] = cn_instance_element(instance, segment, i);
-    return CN_OK;
-}
-
-static enum cn_status write_data(struct cn_instance *instance, uint32_t segment,
-                                 struct cn_error *error)
-{
-    const struct cn_data_segment *from = &instance->module->datas[segment];
-    struct cn_memory *memory = instance->memories[from->memory];
-    uint32_t start;
-
-    CN_TRY(segment_start(instance, from->offset, "a data", error, &start));
-    if (start > memory->size || from->bytes.size > memory->size - start)
-        return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_MEMORY, CN_NO_OFFSET,
-                       "out of bounds memory access: data segment %u has %zu bytes for address "
-                       "%u of a memory of %llu",
-                       segment, from->bytes.size, start, (unsigned long long)memory->size);
-    if (from->bytes.size > 0)
-        memcpy(memory->base + start, from->bytes.at, from->bytes.size);
-    return CN_OK;
-}
-
-/* In order, element segments first; what was written before a failure stays (core 4.5.4).
- * *escaped: a function may now stand in a table that is not the instance's own. */
-static enum cn_status write_segments(struct cn_instance *instance, bool *escaped,
-                                     struct cn_error *error)
-{
-    const struct cn_module *module = instance->module;
-
-    for (uint32_t i = 0; i < module->element_count; i++) {
-        const struct cn_element_segment *segment = &module->elements[i];
-        if (segment->mode == CN_SEGMENT_PASSIVE)
-            continue;
-        if (segment->mode == CN_SEGMENT_ACTIVE) {
-            CN_TRY(write_elements(instance, i, error));
-            if (segment->table < module->imported_table_count && segment->count > 0)
-                *escaped = true;
-        }
-        instance->element_dropped[i] = true;
-    }
-    for (uint32_t i = 0; i < module->data_count; i++) {
-        if (module->datas[i].mode != CN_SEGMENT_ACTIVE)
-            continue;
-        CN_TRY(write_data(instance, i, error));
-        instance->data_dropped[i] = true;
-    }
-    return CN_OK;
-}
-
 static enum cn_status build(struct cn_instance *instance, const struct cn_extern *externs,
                             bool *escaped, struct cn_error *error)
 {
@@ -305,7 +211,7 @@ static enum cn_status build(struct cn_instance *instance, const struct cn_extern
     make_funcs(instance);
     CN_TRY(make_storage(instance, error));
     CN_TRY(make_globals(instance, error));
-    return write_segments(instance, escaped, error);
+    return cn_segments_write(instance, escaped, error);
 }
 
 enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program,

@@ -81,7 +81,7 @@ struct cn_instance {
     struct cn_program *program;
     struct cn_func **funcs;     /* all, imports first */
     struct cn_table **tables;
-    struct cn_memory **memories;
+    struct cn_memory **memories; /* [0] is an empty one when the module has none */
     struct cn_global **globals;
     uint32_t *type_ids;         /* per type index of the module */
     bool *element_dropped;      /* per segment */
@@ -139,10 +139,6 @@ bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name
 CN_CHECKED enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import,
                                             const struct cn_extern *given,
                                             struct cn_error *error);
-
-/* Element `index` of an element segment of the module, evaluated: a reference that belongs in a
- * table. The caller checks that the index is below the segment's count. */
-void *cn_instance_element(const struct cn_instance *instance, uint32_t segment, uint32_t index);
 
 /* Grows by `pages`; the old size in pages, or -1 when the maximum or a quota stands against it.
  * The memory may move: derive addresses anew afterwards. */

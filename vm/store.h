@@ -11,6 +11,12 @@ enum cn_status cn_store_no_room(const struct cn_store *store, struct cn_error *e
 /* Gives back everything that the instance owns; half-built ones are fine. */
 void cn_instance_free(struct cn_instance *instance);
 
+/* Writes the active segments in order, elements first; what was written before a failure stays
+ * (core 4.5.4). Drops active and declarative ones. *escaped is set when a function may stand in
+ * a table that is not the instance's own. */
+CN_CHECKED enum cn_status cn_segments_write(struct cn_instance *instance, bool *escaped,
+                                            struct cn_error *error);
+
 /* Maps and charges the minimum; `memory` is zeroed before. The text names `number`. */
 CN_CHECKED enum cn_status cn_memory_init(struct cn_store *store, struct cn_memory *memory,
                                          const struct cn_memory_type *type, uint32_t number,

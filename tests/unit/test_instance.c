@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/unit/vm_fixture.h"
+#include "vm/segment.h"
 #include "vm/types.h"
 
 static const cn_valtype i32_to_i32[] = {CN_I32, CN_I32};
@@ -124,9 +125,9 @@ Test(instance, holds_what_the_module_says)
 
     cr_expect(in->element_dropped[0] && !in->element_dropped[1] && in->element_dropped[2]);
     cr_expect(in->data_dropped[0] && !in->data_dropped[1]);
-    cr_expect_eq(cn_instance_element(in, 1, 0), NULL);
-    cr_expect_eq(cn_instance_element(in, 1, 1), in->funcs[1]);
-    cr_expect_eq(cn_instance_element(in, 1, 2), in->funcs[2]);
+    cr_expect_eq(cn_segment_element(in, 1, 0), NULL);
+    cr_expect_eq(cn_segment_element(in, 1, 1), in->funcs[1]);
+    cr_expect_eq(cn_segment_element(in, 1, 2), in->funcs[2]);
     cr_expect_eq(in->code_charge, 13 * CN_CODE_BYTES_PER_BODY_BYTE);
     fixture_close(&f);
 }

@@ -112,5 +112,12 @@ Test(memory, is_there_for_instances_that_have_none)
     cr_expect_eq(f.store->no_memory.size, 0);
     cr_expect_not_null(f.store->no_memory.base);
     cr_expect_eq(cn_memory_grow(f.store, &f.store->no_memory, 1), -1);
+
+    struct cn_module empty = {.start = CN_NO_INDEX};
+    struct cn_program *program;
+    cr_assert_eq(cn_program_new(&program, &empty, cn_heap), CN_OK);
+    cr_assert_eq(cn_instantiate(f.store, program, NULL, &f.instance, &f.error), CN_OK);
+    cr_expect_eq(f.instance->memories[0], &f.store->no_memory);
+    cn_program_free(program);
     fixture_close(&f);
 }

@@ -1,0 +1,98 @@
+#include "vm/segment.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "vm/constexpr.h"
+#include "vm/store.h"
+
+void *cn_segment_element(struct cn_instance *instance, uint32_t segment, uint32_t at)
+{
+    const struct cn_element_segment *from = &instance->module->elements[segment];
+    union cn_slot value = {.ref = NULL};
+
+    assert(at < from->count);
+    if (from->funcs != NULL)
+        return instance->funcs[from->funcs[at]];
+    /* One operator that gives a reference: needs no memory, and validation has passed it. */
+    if (cn_constexpr_eval(instance, from->exprs[at], instance->module->global_count,
+                          from->type, &value) != CN_OK)
+        return NULL;
+    return value.ref;
+}
+
+static enum cn_status segment_start(const struct cn_instance *instance,
+                                    struct cn_constexpr offset, const char *what,
+                                    struct cn_error *error, uint32_t *start)
+{
+    union cn_slot value;
+    enum cn_status status =
+        cn_constexpr_eval(instance, offset, instance->module->global_count, CN_I32, &value);
+
+    if (status != CN_OK)
+        return cn_fail(error, status, CN_NO_OFFSET, "offset of %s segment: %s", what,
+                       cn_status_text(status));
+    *start = value.u32;
+    return CN_OK;
+}
+
+static enum cn_status write_elements(struct cn_instance *instance, uint32_t segment,
+                                     struct cn_error *error)
+{
+    const struct cn_element_segment *from = &instance->module->elements[segment];
+    struct cn_table *table = instance->tables[from->table];
+    uint32_t start;
+
+    CN_TRY(segment_start(instance, from->offset, "an element", error, &start));
+    if (start > table->size || from->count > table->size - start)
+        return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_TABLE, CN_NO_OFFSET,
+                       "out of bounds table access: element segment %u has %u elements for place "
+                       "%u of a table of %u",
+                       segment, from->count, start, table->size);
+    for (uint32_t i = 0; i < from->count; i++)
+        table->elements[start + i] = cn_segment_element(instance, segment, i);
+    return CN_OK;
+}
+
+static enum cn_status write_data(struct cn_instance *instance, uint32_t segment,
+                                 struct cn_error *error)
+{
+    const struct cn_data_segment *from = &instance->module->datas[segment];
+    struct cn_memory *memory = instance->memories[from->memory];
+    uint32_t start;
+
+    CN_TRY(segment_start(instance, from->offset, "a data", error, &start));
+    if (start > memory->size || from->bytes.size > memory->size - start)
+        return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_MEMORY, CN_NO_OFFSET,
+                       "out of bounds memory access: data segment %u has %zu bytes for address "
+                       "%u of a memory of %llu",
+                       segment, from->bytes.size, start, (unsigned long long)memory->size);
+    if (from->bytes.size > 0)
+        memcpy(memory->base + start, from->bytes.at, from->bytes.size);
+    return CN_OK;
+}
+
+enum cn_status cn_segments_write(struct cn_instance *instance, bool *escaped,
+                                 struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = 0; i < module->element_count; i++) {
+        const struct cn_element_segment *segment = &module->elements[i];
+        if (segment->mode == CN_SEGMENT_PASSIVE)
+            continue;
+        if (segment->mode == CN_SEGMENT_ACTIVE) {
+            CN_TRY(write_elements(instance, i, error));
+            if (segment->table < module->imported_table_count && segment->count > 0)
+                *escaped = true;
+        }
+        instance->element_dropped[i] = true;
+    }
+    for (uint32_t i = 0; i < module->data_count; i++) {
+        if (module->datas[i].mode != CN_SEGMENT_ACTIVE)
+            continue;
+        CN_TRY(write_data(instance, i, error));
+        instance->data_dropped[i] = true;
+    }
+    return CN_OK;
+}
