@@ -3,29 +3,10 @@
 #include <stdio.h>
 
 #include "vm/instance.h"
+#include "vm/name.h"
 
 #define NAME_ROOM 40
 #define TYPE_ROOM 80
-
-/* The name as it may stand in a message: cut to size, nothing that moves a terminal's cursor. */
-static const char *print_name(struct cn_bytes name, char *text, size_t size)
-{
-    size_t length = name.size < size - 1 ? name.size : size - 1;
-
-    while (length > 0 && length < name.size && (name.at[length] & 0xc0) == 0x80)
-        length--;
-    for (size_t i = 0; i < length; i++) {
-        uint8_t byte = name.at[i];
-        uint8_t next = i + 1 < length ? name.at[i + 1] : 0;
-        bool is_odd = byte < 0x20 || byte == 0x7f || byte == '"';
-        bool is_c1 = byte == 0xc2 && next < 0xa0;
-        text[i] = is_odd || is_c1 ? '?' : (char)byte;
-        if (is_c1 && next != 0)
-            text[++i] = '?';
-    }
-    text[length] = '\0';
-    return text;
-}
 
 static void print_limits(const char *kind, uint64_t min, uint64_t max, char *text)
 {
@@ -140,6 +121,6 @@ enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import
     print_given(given, found);
     return cn_fail(error, CN_UNLINKABLE, CN_NO_OFFSET,
                    "import \"%s\".\"%s\": expected %s, found %s",
-                   print_name(wanted->module, from, sizeof from),
-                   print_name(wanted->name, name, sizeof name), expected, found);
+                   cn_name_print(wanted->module, from, sizeof from),
+                   cn_name_print(wanted->name, name, sizeof name), expected, found);
 }

@@ -1,6 +1,14 @@
 #include "vm/program.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "vm/handlers.h"
+#include "vm/name.h"
+#include "vm/verify.h"
+
+/* A larger scratch is not kept for the next function. */
+#define SCRATCH_KEPT ((size_t)1 << 20)
 
 static uint32_t header_slots(const struct cn_functype *type)
 {
@@ -42,7 +50,83 @@ void cn_program_free(struct cn_program *program)
         return;
     for (uint32_t i = 0; i < program->module->func_count; i++)
         cn_free(program->allocator, program->funcs[i].bytes, program->funcs[i].size);
+    cn_free(program->allocator, program->scratch, program->scratch_size);
     cn_free(program->allocator, program->funcs,
             (size_t)program->module->func_count * sizeof *program->funcs);
     cn_free(program->allocator, program, sizeof *program);
+}
+
+static enum cn_status make_scratch(struct cn_program *program, size_t size)
+{
+    if (size <= program->scratch_size)
+        return CN_OK;
+    uint8_t *scratch =
+        cn_resize(program->allocator, program->scratch, program->scratch_size, size);
+    if (scratch == NULL)
+        return CN_NO_MEMORY;
+    program->scratch = scratch;
+    program->scratch_size = size;
+    return CN_OK;
+}
+
+static void shed_scratch(struct cn_program *program)
+{
+    if (program->scratch_size <= SCRATCH_KEPT)
+        return;
+    cn_free(program->allocator, program->scratch, program->scratch_size);
+    program->scratch = NULL;
+    program->scratch_size = 0;
+}
+
+static enum cn_status tell_verdict(const struct cn_program *program, uint32_t func,
+                                   const struct cn_verdict *verdict, struct cn_error *error)
+{
+    struct cn_bytes given = {NULL, 0};
+    char name[64], detail[64] = "";
+    const char *what = cn_rule_number(verdict->rule);
+
+    if (func < program->module->func_count)
+        given = cn_module_func_name(program->module, func);
+    if (what[0] != '\0')
+        snprintf(detail, sizeof detail, ": %s %u", what, verdict->number);
+    return cn_fail(error, CN_UNVERIFIED, verdict->offset, "function %u%s%s at %u: %s%s", func,
+                   given.size ? " " : "", cn_name_print(given, name, sizeof name),
+                   verdict->offset, cn_rule_text(verdict->rule), detail);
+}
+
+static void publish(struct cn_program *program, const struct cn_code *code, uint8_t *bytes)
+{
+    struct cn_funcode *made = &program->funcs[code->func];
+
+    made->bytes = bytes;
+    made->size = code->size;
+    made->entry = bytes;
+    made->frame = code->frame;
+    made->entry_cost = code->entry_cost;
+    program->code_size += code->size;
+    program->installed++;
+}
+
+enum cn_status cn_program_install(struct cn_program *program, const struct cn_code *code,
+                                  struct cn_error *error)
+{
+    if (code->func < program->module->func_count && cn_program_has(program, code->func))
+        return cn_fail(error, CN_MISUSE, CN_NO_OFFSET, "function %u already has code",
+                       code->func);
+    uint8_t *bytes = cn_resize(program->allocator, NULL, 0, code->size);
+    if (bytes == NULL || make_scratch(program, cn_verify_scratch(code)) != CN_OK) {
+        cn_free(program->allocator, bytes, code->size);
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for %u bytes of code",
+                       code->size);
+    }
+    if (code->size > 0)
+        memcpy(bytes, code->bytes, code->size);
+    struct cn_verdict verdict = cn_verify(program, code, bytes, program->scratch);
+    shed_scratch(program);
+    if (verdict.status != CN_OK) {
+        cn_free(program->allocator, bytes, code->size);
+        return tell_verdict(program, code->func, &verdict, error);
+    }
+    publish(program, code, bytes);
+    return CN_OK;
 }

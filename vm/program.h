@@ -34,6 +34,8 @@ struct cn_program {
     struct cn_funcode *funcs; /* one per function of the module, imports included */
     uint64_t code_size;       /* bytes installed */
     uint32_t installed;       /* functions installed */
+    uint8_t *scratch;         /* the verifier's, kept between functions */
+    size_t scratch_size;
 };
 
 /* The module must outlive the program. CN_NO_MEMORY is the only failure. */
@@ -44,7 +46,8 @@ CN_CHECKED enum cn_status cn_program_new(struct cn_program **result,
 void cn_program_free(struct cn_program *program);
 
 /* Verifies the code and makes it the function's. Copies what it needs; `code` stays the
- * caller's. CN_UNVERIFIED with function, offset and reason in `error` when the proof fails. */
+ * caller's. CN_UNVERIFIED with function, offset and reason in `error` when the proof fails:
+ * error->offset then counts from the beginning of the function's register code. */
 CN_CHECKED enum cn_status cn_program_install(struct cn_program *program,
                                              const struct cn_code *code,
                                              struct cn_error *error);

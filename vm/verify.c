@@ -1,0 +1,753 @@
+#include "vm/verify.h"
+
+#include "core/bytes.h"
+#include "core/insn.h"
+#include "vm/handlers.h"
+#include "vm/verify_state.h"
+
+/* One run of the verifier. `at` is the instruction that is being looked at. */
+struct verifier {
+    const struct cn_module *module;
+    struct cn_program *program;
+    const struct cn_code *code;
+    const struct cn_functype *type;
+    uint8_t *bytes;
+    uint8_t *label_unpaid;  /* per label: some way there, from above, costs nothing */
+    uint32_t at;
+    uint32_t next_label;    /* the first label that is not behind us */
+    bool reachable;         /* control comes here from the instruction before */
+    bool paid;              /* every way here has paid fuel since the last call or branch */
+    struct cn_verify_state state;
+    struct cn_verdict verdict;
+};
+
+/* What the fields of one instruction came to, before it takes effect. */
+struct insn {
+    const struct cn_variant_info *variant;
+    const struct cn_insn_info *row;
+    uint32_t size;          /* with the entries of a branch table */
+    uint32_t sources[3];    /* slots whose kind depends on other fields */
+    uint32_t source_count;
+    uint32_t result;        /* slot, or NO_SLOT */
+    uint8_t result_of;      /* enum cn_of */
+    enum cn_kind kind;      /* of operands and result that may be anything; UNSET: not known */
+    uint32_t window, header, first, count;
+    uint32_t callee;        /* function or type number */
+    uint32_t table;
+    uint32_t target_at;     /* where the target field stands, 0: there is none */
+    uint32_t after;
+};
+
+#define NO_SLOT UINT32_MAX
+
+static const struct {
+    const char *name, *text, *number;
+} rules[CN_RULE_COUNT] = {
+#define RULE(name, text, number) {#name, text, number},
+#include "spec/verify.def"
+#undef RULE
+};
+
+const char *cn_rule_name(enum cn_rule rule)
+{
+    return rules[rule].name;
+}
+
+const char *cn_rule_text(enum cn_rule rule)
+{
+    return rules[rule].text;
+}
+
+const char *cn_rule_number(enum cn_rule rule)
+{
+    return rules[rule].number;
+}
+
+static enum cn_status refuse(struct verifier *v, enum cn_rule rule, uint32_t number)
+{
+    v->verdict = (struct cn_verdict){CN_UNVERIFIED, rule, v->at, number};
+    return CN_UNVERIFIED;
+}
+
+/* ------------------------------------------------------------------ slots and accumulators */
+
+static enum cn_status check_place(struct verifier *v, uint32_t slot)
+{
+    if (slot >= v->code->frame)
+        return refuse(v, CN_RULE_SLOT_FRAME, slot);
+    if (slot - v->code->header < CN_FRAME_HEADER)
+        return refuse(v, CN_RULE_SLOT_HEADER, slot);
+    return CN_OK;
+}
+
+static enum cn_status check_set(struct verifier *v, uint32_t slot)
+{
+    CN_TRY(check_place(v, slot));
+    if (v->state.kinds[slot] == CN_KIND_UNSET)
+        return refuse(v, CN_RULE_SLOT_UNSET, slot);
+    return CN_OK;
+}
+
+static enum cn_status check_kind(struct verifier *v, uint32_t slot, enum cn_kind kind)
+{
+    CN_TRY(check_set(v, slot));
+    if (v->state.kinds[slot] != kind)
+        return refuse(v, CN_RULE_SLOT_KIND, slot);
+    return CN_OK;
+}
+
+static enum cn_status check_numbers(struct verifier *v, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        CN_TRY(check_kind(v, first + i, CN_KIND_NUMBER));
+    return CN_OK;
+}
+
+static enum cn_status set_slot(struct verifier *v, uint32_t slot, enum cn_kind kind)
+{
+    CN_TRY(check_place(v, slot));
+    cn_state_set(&v->state, slot, kind);
+    return CN_OK;
+}
+
+static unsigned float_accumulator(uint8_t of)
+{
+    return of == CN_OF_F32 ? CN_HAS_G0 : CN_HAS_F0;
+}
+
+static enum cn_status check_accumulators(struct verifier *v, const struct insn *insn)
+{
+    for (uint32_t i = 0; i < insn->row->operand_count; i++) {
+        unsigned form = insn->variant->forms[i + 1];
+        unsigned needs = 0;
+        if (form == CN_R)
+            needs = CN_HAS_R0;
+        else if (form == CN_Q)
+            needs = CN_HAS_R1;
+        else if (form == CN_F)
+            needs = float_accumulator(insn->row->operands[i]);
+        if ((v->state.accumulators & needs) != needs)
+            return refuse(v, CN_RULE_ACCUMULATOR, (uint32_t)__builtin_ctz(needs));
+    }
+    return CN_OK;
+}
+
+/* ------------------------------------------------------------------ indices */
+
+static enum cn_status check_global(struct verifier *v, struct insn *insn, uint32_t index)
+{
+    if (index >= v->module->global_count)
+        return refuse(v, CN_RULE_GLOBAL, index);
+    const struct cn_global_type *type = &v->module->globals[index].type;
+    if (insn->variant->insn == CN_INSN_GLOBAL_SET && !type->is_mutable)
+        return refuse(v, CN_RULE_CONSTANT, index);
+    insn->kind = cn_kind_of(type->type);
+    return CN_OK;
+}
+
+/* Two tables in one instruction hold the same. */
+static enum cn_status check_table(struct verifier *v, struct insn *insn, uint32_t index)
+{
+    if (index >= v->module->table_count)
+        return refuse(v, CN_RULE_TABLE, index);
+    enum cn_kind kind = cn_kind_of(v->module->tables[index].element);
+    if (insn->kind != CN_KIND_UNSET && insn->kind != kind)
+        return refuse(v, CN_RULE_ELEMENTS, index);
+    insn->kind = kind;
+    insn->table = index;
+    return CN_OK;
+}
+
+static enum cn_status check_element(struct verifier *v, struct insn *insn, uint32_t index)
+{
+    if (index >= v->module->element_count)
+        return refuse(v, CN_RULE_ELEMENT, index);
+    enum cn_kind kind = cn_kind_of(v->module->elements[index].type);
+    if (insn->kind != CN_KIND_UNSET && insn->kind != kind)
+        return refuse(v, CN_RULE_ELEMENTS, insn->table);
+    insn->kind = kind;
+    return CN_OK;
+}
+
+static enum cn_status check_ref_type(struct verifier *v, struct insn *insn, uint32_t type)
+{
+    if (!cn_valtype_is_ref(type))
+        return refuse(v, CN_RULE_REF_TYPE, type);
+    insn->kind = cn_kind_of(type);
+    return CN_OK;
+}
+
+/* What the number of a function may name depends on the instruction. */
+static enum cn_status check_func(struct verifier *v, struct insn *insn, uint64_t index)
+{
+    bool is_import = index < v->module->imported_func_count;
+    bool calls = (insn->row->traits & CN_INSN_IS_CALL) != 0;
+    bool wants_import = insn->variant->insn == CN_INSN_CALL_IMPORT ||
+                        insn->variant->insn == CN_INSN_RETURN_CALL_IMPORT;
+
+    if (index >= v->module->func_count || (calls && is_import != wants_import))
+        return refuse(v, CN_RULE_CALLEE, (uint32_t)index);
+    insn->callee = (uint32_t)index;
+    return CN_OK;
+}
+
+static enum cn_status check_index(struct verifier *v, enum cn_rule rule, uint32_t index,
+                                  uint32_t count)
+{
+    return index < count ? CN_OK : refuse(v, rule, index);
+}
+
+/* ------------------------------------------------------------------ fields */
+
+/* A slot that is read. What it must hold may depend on fields that come later. */
+static enum cn_status take_source(struct verifier *v, struct insn *insn, uint32_t slot,
+                                  uint8_t of)
+{
+    switch (of) {
+    case CN_OF_NUMBER:
+    case CN_OF_F32:
+    case CN_OF_F64:
+        return check_kind(v, slot, CN_KIND_NUMBER);
+    case CN_OF_FUNC:
+        return check_kind(v, slot, CN_KIND_FUNCREF);
+    case CN_OF_EXTERN:
+        return check_kind(v, slot, CN_KIND_EXTERNREF);
+    default:
+        insn->sources[insn->source_count++] = slot;
+        return check_set(v, slot);
+    }
+}
+
+static enum cn_status take_field(struct verifier *v, struct insn *insn,
+                                 const struct cn_field *field)
+{
+    const uint8_t *place = v->bytes + v->at + field->at;
+    const struct cn_module *module = v->module;
+
+    switch ((enum cn_field_kind)field->kind) {
+    case CN_FIELD_SOURCE:
+        return take_source(v, insn, cn_load_u16(place), field->of);
+    case CN_FIELD_RESULT:
+        insn->result = cn_load_u16(place);
+        insn->result_of = field->of;
+        return CN_OK;
+    case CN_FIELD_WINDOW:
+        insn->window = cn_load_u16(place);
+        return CN_OK;
+    case CN_FIELD_HEADER:
+        insn->header = cn_load_u16(place);
+        return CN_OK;
+    case CN_FIELD_FIRST:
+        insn->first = cn_load_u16(place);
+        return CN_OK;
+    case CN_FIELD_SLOTS:
+        insn->count = cn_load_u16(place);
+        return CN_OK;
+    case CN_FIELD_TARGET:
+        insn->target_at = field->at;
+        return CN_OK;
+    case CN_FIELD_TABLE_SIZE:
+        insn->count = cn_load_u32(place);
+        return CN_OK;
+    case CN_FIELD_AFTER:
+        insn->after = cn_load_u32(place);
+        return CN_OK;
+    case CN_FIELD_CODE:
+        return check_func(v, insn, cn_load_u64(place));
+    case CN_FIELD_FUNC:
+        return check_func(v, insn, cn_load_u32(place));
+    case CN_FIELD_TYPE:
+        insn->callee = cn_load_u32(place);
+        return check_index(v, CN_RULE_TYPE, insn->callee, module->type_count);
+    case CN_FIELD_GLOBAL:
+        return check_global(v, insn, cn_load_u32(place));
+    case CN_FIELD_MEMORY:
+        return check_index(v, CN_RULE_MEMORY, cn_load_u32(place), module->memory_count);
+    case CN_FIELD_TABLE:
+        return check_table(v, insn, cn_load_u32(place));
+    case CN_FIELD_DATA:
+        return check_index(v, CN_RULE_DATA, cn_load_u32(place), module->data_count);
+    case CN_FIELD_ELEMENT:
+        return check_element(v, insn, cn_load_u32(place));
+    case CN_FIELD_REFTYPE:
+        return check_ref_type(v, insn, cn_load_u32(place));
+    case CN_FIELD_BITS64:
+    case CN_FIELD_BITS32:
+    case CN_FIELD_IMMEDIATE:
+    case CN_FIELD_OFFSET:
+    case CN_FIELD_COST:
+        return CN_OK; /* any value is fine */
+    }
+    return refuse(v, CN_RULE_VARIANT, insn->variant->insn);
+}
+
+/* ------------------------------------------------------------------ kinds that depend on fields */
+
+/* Gives operands and result that may be anything their kind: that of the global or table that
+ * is named, else that of the operands, which must agree. Only slots hold references. */
+static enum cn_status resolve_kind(struct verifier *v, struct insn *insn)
+{
+    const struct cn_insn_info *row = insn->row;
+    bool is_given = insn->kind != CN_KIND_UNSET;
+    bool wants_ref = false, wants_number = false;
+
+    for (uint32_t i = 0; i < insn->source_count; i++) {
+        enum cn_kind kind = (enum cn_kind)v->state.kinds[insn->sources[i]];
+        if (insn->kind == CN_KIND_UNSET)
+            insn->kind = kind;
+        else if (insn->kind != kind)
+            return refuse(v, is_given ? CN_RULE_SLOT_KIND : CN_RULE_KINDS, insn->sources[i]);
+    }
+    for (uint32_t i = 0; i < row->operand_count; i++) {
+        wants_ref = wants_ref || row->operands[i] == CN_OF_REF;
+        wants_number = wants_number ||
+                       (row->operands[i] == CN_OF_ANY && insn->variant->forms[i + 1] != CN_S);
+    }
+    wants_number = wants_number ||
+                   (row->result == CN_OF_ANY && insn->variant->forms[0] != CN_TO_S);
+    if (wants_number && insn->kind == CN_KIND_UNSET)
+        insn->kind = CN_KIND_NUMBER;
+    if (wants_number && insn->kind != CN_KIND_NUMBER)
+        return refuse(v, CN_RULE_REF_PLACE, 0);
+    if (wants_ref && !cn_kind_is_ref(insn->kind))
+        return refuse(v, CN_RULE_SLOT_KIND, insn->source_count ? insn->sources[0] : 0);
+    return CN_OK;
+}
+
+static enum cn_kind result_kind(const struct insn *insn)
+{
+    switch (insn->row->result) {
+    case CN_OF_ANY:
+    case CN_OF_REF:
+        return insn->kind;
+    case CN_OF_FUNC:
+        return CN_KIND_FUNCREF;
+    case CN_OF_EXTERN:
+        return CN_KIND_EXTERNREF;
+    default:
+        return CN_KIND_NUMBER;
+    }
+}
+
+static enum cn_status give_result(struct verifier *v, const struct insn *insn)
+{
+    uint8_t of = insn->row->result;
+    bool is_float = of == CN_OF_F32 || of == CN_OF_F64;
+
+    switch ((enum cn_result_form)insn->variant->forms[0]) {
+    case CN_TO_R:
+    case CN_TO_B:
+        v->state.accumulators |= is_float ? float_accumulator(of) : (unsigned)CN_HAS_R0;
+        break;
+    case CN_TO_Q:
+    case CN_TO_C:
+        v->state.accumulators |= CN_HAS_R1;
+        break;
+    default:
+        break;
+    }
+    return insn->result == NO_SLOT ? CN_OK : set_slot(v, insn->result, result_kind(insn));
+}
+
+/* ------------------------------------------------------------------ branches */
+
+static enum cn_status check_map(struct verifier *v, uint32_t index)
+{
+    const struct cn_label *label = &v->code->labels[index];
+    uint32_t unset = cn_state_first_unset(&v->state, label->live);
+
+    if (unset < label->live)
+        return refuse(v, CN_RULE_MAP_UNSET, unset);
+    if (!cn_state_refs_match(&v->state, label, v->code->refs))
+        return refuse(v, CN_RULE_MAP_REFS, index);
+    return v->state.work < 0 ? refuse(v, CN_RULE_WORK, 0) : CN_OK;
+}
+
+/* A way to a label: `place` holds the label's number, which becomes a distance, and the cost. */
+static enum cn_status check_branch(struct verifier *v, uint8_t *place)
+{
+    uint32_t index = cn_load_u32(place), cost = cn_load_u32(place + 4);
+
+    if (index >= v->code->label_count)
+        return refuse(v, CN_RULE_TARGET, index);
+    uint32_t offset = v->code->labels[index].offset;
+    if (cost == 0 && offset <= v->at)
+        return refuse(v, CN_RULE_FREE_LOOP, index);
+    if (cost == 0)
+        v->label_unpaid[index] = 1;
+    CN_TRY(check_map(v, index));
+    cn_store_u32(place, offset - v->at);
+    return CN_OK;
+}
+
+static enum cn_status check_branch_table(struct verifier *v, struct insn *insn)
+{
+    uint32_t room = v->code->size - v->at - insn->size;
+
+    if (insn->count == 0 || insn->count > room / 8)
+        return refuse(v, CN_RULE_TABLE_END, insn->count);
+    uint8_t *entries = v->bytes + v->at + insn->size;
+    for (uint32_t i = 0; i < insn->count; i++)
+        CN_TRY(check_branch(v, entries + 8 * (size_t)i));
+    insn->size += 8 * insn->count;
+    return CN_OK;
+}
+
+static enum cn_status check_control(struct verifier *v, struct insn *insn)
+{
+    uint8_t *place = v->bytes + v->at + insn->target_at;
+
+    if (insn->variant->insn == CN_INSN_BR_TABLE)
+        return check_branch_table(v, insn);
+    CN_TRY(check_branch(v, place));
+    /* target, taken, passed stand side by side. */
+    if (!(insn->row->traits & CN_INSN_IS_END))
+        v->paid = cn_load_u32(place + 8) > 0;
+    return CN_OK;
+}
+
+/* ------------------------------------------------------------------ calls and returns */
+
+static const struct cn_functype *callee_type(const struct verifier *v, const struct insn *insn)
+{
+    uint32_t which = insn->variant->insn;
+
+    if (which == CN_INSN_CALL_INDIRECT || which == CN_INSN_RETURN_CALL_INDIRECT)
+        return &v->module->types[insn->callee];
+    return &v->module->types[v->module->funcs[insn->callee].type];
+}
+
+static enum cn_status check_window(struct verifier *v, uint32_t window,
+                                   const struct cn_functype *type)
+{
+    uint32_t params = type->param_count, results = type->result_count;
+    uint32_t slots = params > results ? params : results;
+    uint32_t lowest = v->code->header + CN_FRAME_HEADER;
+
+    if (window < lowest || window > v->code->frame ||
+        v->code->frame - window < CN_FRAME_HEADER ||
+        v->code->frame - window - CN_FRAME_HEADER < slots)
+        return refuse(v, CN_RULE_WINDOW, window);
+    v->state.work -= (int64_t)params + results;
+    for (uint32_t i = 0; i < params; i++)
+        if (v->state.kinds[window + i] != cn_kind_of(cn_functype_params(type)[i]))
+            return refuse(v, CN_RULE_ARGUMENT, window + i);
+    return CN_OK;
+}
+
+static bool same_results(const struct cn_functype *a, const struct cn_functype *b)
+{
+    if (a->result_count != b->result_count)
+        return false;
+    for (uint32_t i = 0; i < a->result_count; i++)
+        if (cn_functype_results(a)[i] != cn_functype_results(b)[i])
+            return false;
+    return true;
+}
+
+static unsigned accumulator_of(cn_valtype type)
+{
+    switch (type) {
+    case CN_I32:
+    case CN_I64:
+        return CN_HAS_R0;
+    case CN_F64:
+        return CN_HAS_F0;
+    case CN_F32:
+        return CN_HAS_G0;
+    default:
+        return 0; /* a reference is only in its slot */
+    }
+}
+
+static enum cn_status check_header(struct verifier *v, const struct insn *insn)
+{
+    if (insn->header != v->code->header)
+        return refuse(v, CN_RULE_RETURN_HEADER, insn->header);
+    return CN_OK;
+}
+
+static enum cn_status check_call(struct verifier *v, const struct insn *insn)
+{
+    const struct cn_functype *type = callee_type(v, insn);
+    const cn_valtype *results = cn_functype_results(type);
+
+    if (insn->kind != CN_KIND_UNSET && insn->kind != CN_KIND_FUNCREF)
+        return refuse(v, CN_RULE_ELEMENTS, insn->table);
+    if (!v->paid)
+        return refuse(v, CN_RULE_FREE_CALL, 0);
+    CN_TRY(check_window(v, insn->window, type));
+    if (insn->row->traits & CN_INSN_IS_RETURN) {
+        if (!same_results(type, v->type))
+            return refuse(v, CN_RULE_TAIL_RESULTS, 0);
+        return check_header(v, insn);
+    }
+    cn_state_unset_from(&v->state, insn->window);
+    for (uint32_t i = 0; i < type->result_count; i++)
+        cn_state_set(&v->state, insn->window + i, cn_kind_of(results[i]));
+    v->state.accumulators = type->result_count > 0 ? accumulator_of(results[0]) : 0;
+    v->paid = insn->after > 0;
+    return CN_OK;
+}
+
+static enum cn_status check_return(struct verifier *v, struct insn *insn)
+{
+    const cn_valtype *results = cn_functype_results(v->type);
+    uint32_t count = v->type->result_count;
+    bool fits = count == 1;
+
+    CN_TRY(check_header(v, insn));
+    switch ((enum cn_insn)insn->variant->insn) {
+    case CN_INSN_RET:
+        fits = count == 0;
+        break;
+    case CN_INSN_RET1:
+        fits = fits && results[0] != CN_F32 && results[0] != CN_F64;
+        insn->kind = fits ? cn_kind_of(results[0]) : CN_KIND_UNSET;
+        break;
+    case CN_INSN_RET1_F64:
+        fits = fits && results[0] == CN_F64;
+        break;
+    case CN_INSN_RET1_F32:
+        fits = fits && results[0] == CN_F32;
+        break;
+    default: /* RETN */
+        fits = insn->count == count;
+        break;
+    }
+    if (!fits)
+        return refuse(v, CN_RULE_RESULTS, count);
+    if (insn->variant->insn != CN_INSN_RETN)
+        return CN_OK;
+    v->state.work -= count;
+    for (uint32_t i = 0; i < count; i++)
+        CN_TRY(check_kind(v, insn->first + i, cn_kind_of(results[i])));
+    return CN_OK;
+}
+
+/* ------------------------------------------------------------------ several slots at once */
+
+/* Sources come first among the fields, then as many results; all are read before any is
+ * written. */
+static enum cn_status check_moves(struct verifier *v, const struct insn *insn)
+{
+    const uint8_t *start = v->bytes + v->at;
+    const struct cn_field *fields = insn->variant->fields;
+    uint32_t count = insn->variant->field_count / 2;
+    enum cn_kind kinds[CN_FIELDS_MAX / 2];
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = cn_load_u16(start + fields[i].at);
+        CN_TRY(check_set(v, slot));
+        kinds[i] = (enum cn_kind)v->state.kinds[slot];
+    }
+    for (uint32_t i = 0; i < count; i++)
+        CN_TRY(set_slot(v, cn_load_u16(start + fields[count + i].at), kinds[i]));
+    return CN_OK;
+}
+
+static enum cn_status check_zero(struct verifier *v, const struct insn *insn)
+{
+    v->state.work -= insn->count;
+    for (uint32_t i = 0; i < insn->count; i++)
+        CN_TRY(set_slot(v, insn->first + i, CN_KIND_NUMBER));
+    return CN_OK;
+}
+
+/* Instructions with rules of their own; the fields have been taken. */
+static enum cn_status check_special(struct verifier *v, struct insn *insn)
+{
+    switch ((enum cn_insn)insn->variant->insn) {
+    case CN_INSN_ZERO:
+        return check_zero(v, insn);
+    case CN_INSN_MEMORY_FILL:
+    case CN_INSN_MEMORY_COPY:
+    case CN_INSN_MEMORY_INIT:
+    case CN_INSN_TABLE_COPY:
+    case CN_INSN_TABLE_INIT:
+        return check_numbers(v, insn->first, 3);
+    case CN_INSN_TABLE_FILL:
+        CN_TRY(check_kind(v, insn->first, CN_KIND_NUMBER));
+        CN_TRY(check_kind(v, insn->first + 1, insn->kind));
+        return check_kind(v, insn->first + 2, CN_KIND_NUMBER);
+    default:
+        break;
+    }
+    if ((insn->row->traits & (CN_INSN_IS_LOAD | CN_INSN_IS_STORE)) && !v->module->memory_count)
+        return refuse(v, CN_RULE_MEMORY, 0);
+    if (insn->row->traits & CN_INSN_IS_CALL)
+        return check_call(v, insn);
+    if (insn->row->traits & CN_INSN_IS_RETURN)
+        return check_return(v, insn);
+    return CN_OK;
+}
+
+/* ------------------------------------------------------------------ the pass */
+
+static enum cn_status check_effects(struct verifier *v, struct insn *insn)
+{
+    const struct cn_variant_info *variant = insn->variant;
+
+    if (variant->insn == CN_INSN_MOV2 || variant->insn == CN_INSN_MOV3)
+        return check_moves(v, insn);
+    CN_TRY(check_accumulators(v, insn));
+    for (uint32_t i = 0; i < variant->field_count; i++)
+        CN_TRY(take_field(v, insn, &variant->fields[i]));
+    CN_TRY(check_special(v, insn));
+    CN_TRY(resolve_kind(v, insn));
+    CN_TRY(give_result(v, insn));
+    if (insn->row->traits & CN_INSN_IS_BRANCH)
+        return check_control(v, insn);
+    return CN_OK;
+}
+
+/* What verified code holds in place of numbers. Labels have been replaced already. */
+static void thread_insn(struct verifier *v, const struct insn *insn, uint32_t number)
+{
+    uint8_t *start = v->bytes + v->at;
+
+    for (uint32_t i = 0; i < insn->variant->field_count; i++)
+        if (insn->variant->fields[i].kind == CN_FIELD_CODE)
+            cn_store_u64(start + insn->variant->fields[i].at,
+                         (uintptr_t)&v->program->funcs[insn->callee]);
+    cn_store_u64(start, cn_handler_of(number, v->at / 8));
+}
+
+static bool is_edge(uint32_t insn)
+{
+    return insn == CN_INSN_EXIT || insn == CN_INSN_SWITCH_BACK || insn == CN_INSN_NEEDS_CODE;
+}
+
+static enum cn_status check_insn(struct verifier *v)
+{
+    uint32_t room = v->code->size - v->at;
+    uint64_t number = cn_load_u64(v->bytes + v->at);
+
+    if (number >= CN_VARIANT_COUNT)
+        return refuse(v, CN_RULE_VARIANT, (uint32_t)number);
+    const struct cn_variant_info *variant = &cn_variant_infos[number];
+    struct insn insn = {
+        .variant = variant,
+        .row = &cn_insn_infos[variant->insn],
+        .size = variant->size,
+        .result = NO_SLOT,
+    };
+    if (is_edge(variant->insn))
+        return refuse(v, CN_RULE_EDGE, (uint32_t)number);
+    if (insn.size > room)
+        return refuse(v, CN_RULE_CUT, insn.size);
+    CN_TRY(check_effects(v, &insn));
+    if (v->state.work < 0)
+        return refuse(v, CN_RULE_WORK, 0);
+    thread_insn(v, &insn, (uint32_t)number);
+    v->reachable = !(insn.row->traits & CN_INSN_IS_END);
+    v->at += insn.size;
+    return CN_OK;
+}
+
+/* Where a label stands, what came here must fit its map, and then nothing but the map is
+ * known. */
+static enum cn_status arrive(struct verifier *v)
+{
+    const struct cn_label *label = &v->code->labels[v->next_label];
+
+    if (v->next_label < v->code->label_count && label->offset < v->at)
+        return refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
+    if (v->next_label == v->code->label_count || label->offset > v->at)
+        return v->reachable ? CN_OK : refuse(v, CN_RULE_DEAD, 0);
+
+    if (v->reachable)
+        CN_TRY(check_map(v, v->next_label));
+    cn_state_become(&v->state, label, v->code->refs);
+    v->paid = (v->paid || !v->reachable) && !v->label_unpaid[v->next_label];
+    v->reachable = true;
+    v->next_label++;
+    return CN_OK;
+}
+
+static enum cn_status check_label(struct verifier *v, uint32_t index)
+{
+    const struct cn_code *code = v->code;
+    const struct cn_label *label = &code->labels[index];
+
+    if (index > 0 && label->offset <= code->labels[index - 1].offset)
+        return refuse(v, CN_RULE_LABEL_ORDER, index);
+    if (label->live > code->frame)
+        return refuse(v, CN_RULE_LABEL_LIVE, index);
+    if (label->ref_first > code->ref_count ||
+        label->ref_count > code->ref_count - label->ref_first)
+        return refuse(v, CN_RULE_LABEL_REFS, index);
+    v->state.work -= label->ref_count;
+    for (uint32_t i = 0; i < label->ref_count; i++) {
+        const struct cn_ref_slot *ref = &code->refs[label->ref_first + i];
+        if (ref->slot >= label->live || ref->slot - code->header < CN_FRAME_HEADER ||
+            !cn_valtype_is_ref(ref->type) || (i > 0 && ref->slot <= ref[-1].slot))
+            return refuse(v, CN_RULE_LABEL_REFS, index);
+    }
+    return v->state.work < 0 ? refuse(v, CN_RULE_WORK, 0) : CN_OK;
+}
+
+static enum cn_status check_frame(struct verifier *v)
+{
+    const struct cn_code *code = v->code;
+    uint32_t params = v->type->param_count, results = v->type->result_count;
+
+    if (code->size == 0 || code->size % 8 != 0 || code->size > INT32_MAX)
+        return refuse(v, CN_RULE_SIZE, code->size);
+    if (code->header != (params > results ? params : results))
+        return refuse(v, CN_RULE_HEADER, code->header);
+    if (code->frame > CN_FRAME_MAX || code->frame < CN_FRAME_HEADER ||
+        code->frame - CN_FRAME_HEADER < code->header)
+        return refuse(v, CN_RULE_FRAME, code->frame);
+    if (code->label_count > code->size / 8)
+        return refuse(v, CN_RULE_LABEL_PLACE, code->size / 8);
+    return CN_OK;
+}
+
+static enum cn_status check_code(struct verifier *v, uint8_t *scratch)
+{
+    const struct cn_code *code = v->code;
+
+    CN_TRY(check_frame(v));
+    cn_state_enter(&v->state, scratch, code, v->type);
+    v->label_unpaid = scratch + code->frame;
+    v->reachable = true;
+    v->paid = code->entry_cost > 0;
+    for (uint32_t i = 0; i < code->label_count; i++) {
+        v->label_unpaid[i] = 0;
+        CN_TRY(check_label(v, i));
+    }
+    while (v->at < code->size) {
+        CN_TRY(arrive(v));
+        CN_TRY(check_insn(v));
+    }
+    if (v->reachable)
+        return refuse(v, CN_RULE_FALLS_OFF, code->size);
+    if (v->next_label < code->label_count)
+        return refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
+    return CN_OK;
+}
+
+/* What is larger than this is refused before the scratch memory is touched. */
+size_t cn_verify_scratch(const struct cn_code *code)
+{
+    size_t slots = code->frame < CN_FRAME_MAX ? code->frame : CN_FRAME_MAX;
+    size_t labels = code->label_count < code->size / 8 ? code->label_count : code->size / 8;
+
+    return slots + labels;
+}
+
+struct cn_verdict cn_verify(struct cn_program *program, const struct cn_code *code,
+                            uint8_t *bytes, uint8_t *scratch)
+{
+    const struct cn_module *module = program->module;
+    struct verifier v = {.module = module, .program = program, .code = code, .bytes = bytes};
+
+    if (code->func >= module->func_count || code->func < module->imported_func_count) {
+        (void)refuse(&v, CN_RULE_FUNCTION, code->func);
+        return v.verdict;
+    }
+    v.type = &module->types[module->funcs[code->func].type];
+    v.verdict.status = check_code(&v, scratch);
+    return v.verdict;
+}
