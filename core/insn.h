@@ -46,6 +46,7 @@ struct cn_insn_info {
     const char *text;
     uint8_t traits;            /* CN_INSN_IS_... */
     uint8_t result;            /* enum cn_of */
+    uint8_t result_forms;      /* bit f: the result may have enum cn_result_form f */
     uint8_t operands[3];       /* enum cn_of */
     uint8_t operand_forms[3];  /* bit f: the operand may have enum cn_form f */
     uint8_t operand_count;

@@ -214,8 +214,9 @@ def core_source(rows, kinds, out):
         for key in itertools.product(results, *[FORMS] * len(row.operands)):
             lut.append(numbers.get(tuple(key), 0xffff))
         traits = ' | '.join('CN_INSN_IS_' + t for t in row.traits if t not in ('HOT', 'HAND'))
-        rows_text.append('    {"%s", %s, %s, {%s}, {%s}, %d, %d, %d},' % (
+        rows_text.append('    {"%s", %s, %s, 0x%x, {%s}, {%s}, %d, %d, %d},' % (
             row.text, traits or '0', type_name(row.result),
+            sum(1 << RESULTS.index(f) for f in row.result_forms() if f),
             ', '.join(type_name(o.type) for o in row.operands) or '0',
             ', '.join('0x%x' % sum(1 << 'srqif'.index(f) for f in o.forms())
                       for o in row.operands) or '0',

@@ -1,0 +1,455 @@
+/* The translator's hands: appending instructions, the operand stack, locals, fusing. */
+#include "loader/ir.h"
+
+#include <string.h>
+
+#include "core/alloc.h"
+
+/* How far back an instruction may be moved down to meet its use: beyond that the scan would
+ * cost more than the fusion gains, and long blocks would make it quadratic. */
+#define FUSE_DISTANCE 24
+
+bool cn_room(struct cn_translator *t, void *array, uint32_t *room, uint32_t need, size_t size)
+{
+    void **place = array;
+    uint32_t more = *room < 32 ? 64 : *room;
+
+    if (CN_LIKELY(need <= *room))
+        return true;
+    while (more < need)
+        more *= 2;
+    void *moved = more > UINT32_MAX / 4 ? NULL
+                                        : cn_resize(t->allocator, *place, *room * size, more * size);
+    if (moved == NULL) {
+        t->status = t->status ? t->status : CN_NO_MEMORY;
+        return false;
+    }
+    *place = moved;
+    *room = more;
+    return true;
+}
+
+enum cn_class cn_class_of(uint8_t type)
+{
+    return type == CN_F64 ? CN_CLASS_F64 : type == CN_F32 ? CN_CLASS_F32 : CN_CLASS_INT;
+}
+
+void cn_need_slots(struct cn_translator *t, uint64_t slots)
+{
+    if (slots > CN_FRAME_MAX)
+        t->status = t->status ? t->status : CN_TOO_LARGE;
+    else if (slots > t->frame)
+        t->frame = (uint32_t)slots;
+}
+
+struct cn_ir *cn_emit(struct cn_translator *t, uint32_t insn)
+{
+    struct cn_ir *ir = &t->scratch;
+
+    if (CN_LIKELY(cn_room(t, &t->ir, &t->ir_room, t->ir_count + 1, sizeof *t->ir)))
+        ir = &t->ir[t->ir_count++];
+    *ir = (struct cn_ir){.insn = (uint16_t)insn,
+                         .weight = t->pending_weight,
+                         .origin = t->op_start,
+                         .ordinal = t->ordinal};
+    t->pending_weight = 0;
+    return ir;
+}
+
+/* ------------------------------------------------------------------ the operand stack */
+
+void cn_push_value(struct cn_translator *t, struct cn_value value)
+{
+    if (!cn_room(t, &t->stack, &t->stack_room, t->stack_count + 1, sizeof *t->stack))
+        return;
+    t->stack[t->stack_count++] = value;
+    t->has_refs |= cn_valtype_is_ref(value.type);
+    cn_need_slots(t, (uint64_t)t->temps + t->stack_count);
+}
+
+void cn_push_result(struct cn_translator *t, struct cn_ir *ir, uint8_t type)
+{
+    ir->d = cn_home(t, t->stack_count);
+    ir->flags |= CN_IR_TEMP;
+    ir->result_class = cn_class_of(type);
+    if (cn_valtype_is_ref(type))
+        ir->flags |= CN_IR_REF;
+    cn_push_value(t, (struct cn_value){.kind = CN_VALUE_TEMP, .type = type, .slot = ir->d,
+                                       .def = (int32_t)t->ir_count - 1});
+}
+
+void cn_push_home(struct cn_translator *t, uint8_t type)
+{
+    cn_push_value(t, (struct cn_value){.kind = CN_VALUE_TEMP, .type = type,
+                                       .slot = cn_home(t, t->stack_count), .def = -1});
+}
+
+void cn_push_local(struct cn_translator *t, uint16_t slot, uint8_t type)
+{
+    cn_push_value(t, (struct cn_value){.kind = CN_VALUE_LOCAL, .type = type, .slot = slot,
+                                       .def = -1});
+}
+
+void cn_push_const(struct cn_translator *t, uint8_t type, uint64_t bits)
+{
+    cn_push_value(t, (struct cn_value){.kind = CN_VALUE_CONST, .type = type,
+                                       .slot = cn_home(t, t->stack_count), .def = -1,
+                                       .bits = bits});
+}
+
+static uint32_t local_of_slot(const struct cn_translator *t, uint16_t slot)
+{
+    return slot < t->header ? slot : slot - CN_FRAME_HEADER - t->header + t->type->param_count;
+}
+
+bool cn_is_i32_local(const struct cn_translator *t, uint16_t slot)
+{
+    return slot < t->temps && t->local_types[local_of_slot(t, slot)] == CN_I32;
+}
+
+struct cn_value cn_pop(struct cn_translator *t)
+{
+    struct cn_value value = t->stack[--t->stack_count];
+
+    if (t->settled_count > t->stack_count)
+        t->settled_count = t->stack_count;
+    if (value.kind == CN_VALUE_LOCAL)
+        t->local_uses[local_of_slot(t, value.slot)]--;
+    return value;
+}
+
+bool cn_fits_immediate(const struct cn_value *value)
+{
+    if (value->type == CN_I32)
+        return true;
+    return value->type == CN_I64 && (int64_t)value->bits == (int32_t)value->bits;
+}
+
+struct cn_value cn_as_operand(struct cn_translator *t, struct cn_value value, bool immediate)
+{
+    if (value.kind != CN_VALUE_CONST || (immediate && cn_fits_immediate(&value)))
+        return value;
+    struct cn_ir *ir = cn_emit_move(t, value.slot, &value);
+    ir->flags |= CN_IR_TEMP;
+    return (struct cn_value){.kind = CN_VALUE_TEMP, .type = value.type, .slot = value.slot,
+                             .def = (int32_t)t->ir_count - 1};
+}
+
+struct cn_value cn_pop_operand(struct cn_translator *t, bool immediate)
+{
+    return cn_as_operand(t, cn_pop(t), immediate);
+}
+
+void cn_set_operand(struct cn_ir *ir, int i, const struct cn_value *value)
+{
+    if (value->kind == CN_VALUE_CONST) {
+        ir->forms[i + 1] = CN_I;
+        ir->imm[i] = (int32_t)value->bits;
+    } else {
+        ir->forms[i + 1] = CN_S;
+        ir->s[i] = value->slot;
+    }
+}
+
+static struct cn_ir *emit_constant(struct cn_translator *t, const struct cn_value *value)
+{
+    struct cn_ir *ir;
+
+    if (value->type == CN_F32) {
+        ir = cn_emit(t, CN_INSN_CONST_F32);
+        ir->x[0] = (uint32_t)value->bits;
+    } else if (value->type == CN_F64) {
+        ir = cn_emit(t, CN_INSN_CONST_F64);
+        ir->wide = value->bits;
+    } else if (cn_fits_immediate(value)) {
+        ir = cn_emit(t, CN_INSN_MOV);
+        cn_set_operand(ir, 0, value);
+    } else {
+        ir = cn_emit(t, CN_INSN_CONST64);
+        ir->wide = value->bits;
+    }
+    return ir;
+}
+
+struct cn_ir *cn_emit_move(struct cn_translator *t, uint16_t to, const struct cn_value *value)
+{
+    struct cn_ir *ir;
+
+    if (value->kind == CN_VALUE_CONST) {
+        ir = emit_constant(t, value);
+    } else {
+        ir = cn_emit(t, value->type == CN_F64   ? CN_INSN_MOV_F64
+                        : value->type == CN_F32 ? CN_INSN_MOV_F32
+                                                : CN_INSN_MOV);
+        cn_set_operand(ir, 0, value);
+    }
+    ir->d = to;
+    ir->result_class = cn_class_of(value->type);
+    if (cn_valtype_is_ref(value->type))
+        ir->flags |= CN_IR_REF;
+    return ir;
+}
+
+void cn_settle(struct cn_translator *t, uint32_t position)
+{
+    struct cn_value *value = &t->stack[position];
+
+    if (value->kind == CN_VALUE_TEMP) {
+        if (value->def >= 0)
+            t->ir[value->def].flags |= CN_IR_KEEP;
+        value->def = -1;
+        return;
+    }
+    if (value->kind == CN_VALUE_LOCAL)
+        t->local_uses[local_of_slot(t, value->slot)]--;
+    struct cn_ir *ir = cn_emit_move(t, cn_home(t, position), value);
+    ir->flags |= CN_IR_TEMP | CN_IR_KEEP;
+    *value = (struct cn_value){.kind = CN_VALUE_TEMP, .type = value->type,
+                               .slot = cn_home(t, position), .def = -1};
+}
+
+void cn_settle_from(struct cn_translator *t, uint32_t from)
+{
+    for (uint32_t i = from; i < t->stack_count; i++)
+        cn_settle(t, i);
+}
+
+void cn_settle_all(struct cn_translator *t)
+{
+    cn_settle_from(t, t->settled_count);
+    t->settled_count = t->stack_count;
+}
+
+void cn_truncate(struct cn_translator *t, uint32_t height)
+{
+    while (t->stack_count > height)
+        cn_pop(t);
+}
+
+/* ------------------------------------------------------------------ fusing */
+
+struct cn_ir *cn_last(struct cn_translator *t)
+{
+    for (uint32_t i = t->ir_count; i-- > 1;)
+        if (!(t->ir[i].flags & CN_IR_DEAD))
+            return &t->ir[i];
+    return NULL;
+}
+
+static bool may_trap(const struct cn_ir *ir)
+{
+    return !(cn_insn_infos[ir->insn].traits & CN_INSN_IS_PURE);
+}
+
+static bool writes_operand_of(const struct cn_ir *writer, const struct cn_ir *reader)
+{
+    const struct cn_insn_info *info = &cn_insn_infos[reader->insn];
+
+    if (writer->result_class == CN_CLASS_NONE)
+        return false;
+    for (int i = 0; i < info->operand_count; i++)
+        if (reader->forms[i + 1] == CN_S && reader->s[i] == writer->d)
+            return true;
+    return false;
+}
+
+/* Whether the work of instruction `at` may as well be done now: nothing since then changed its
+ * operands, and a load does not pass a store, a call, or anything else that may trap. */
+static bool may_sink(const struct cn_translator *t, uint32_t at)
+{
+    const struct cn_ir *ir = &t->ir[at];
+    const uint8_t traits = cn_insn_infos[ir->insn].traits;
+
+    if (!(traits & (CN_INSN_IS_PURE | CN_INSN_IS_LOAD)) || t->ir_count - at > FUSE_DISTANCE)
+        return false;
+    for (uint32_t i = at + 1; i < t->ir_count; i++) {
+        const struct cn_ir *passed = &t->ir[i];
+        if (passed->flags & CN_IR_DEAD)
+            continue;
+        if (cn_is_barrier(passed) || writes_operand_of(passed, ir))
+            return false;
+        if ((traits & CN_INSN_IS_LOAD) && may_trap(passed))
+            return false;
+    }
+    return true;
+}
+
+struct cn_ir *cn_fusible(struct cn_translator *t, const struct cn_value *value)
+{
+    if (value->kind != CN_VALUE_TEMP || value->def < 0)
+        return NULL;
+    struct cn_ir *ir = &t->ir[value->def];
+    if ((ir->flags & (CN_IR_DEAD | CN_IR_KEEP)) || !(ir->flags & CN_IR_TEMP) ||
+        ir->d != value->slot || !may_sink(t, (uint32_t)value->def))
+        return NULL;
+    return ir;
+}
+
+struct cn_ir cn_take(struct cn_translator *t, struct cn_ir *ir)
+{
+    struct cn_ir taken = *ir;
+    struct cn_ir *end = t->ir + t->ir_count;
+
+    ir->flags |= CN_IR_DEAD;
+    ir->weight = 0;
+    /* What it paid for was executed before whatever stands between it and here. */
+    for (ir++; ir < end; ir++) {
+        if (!(ir->flags & CN_IR_DEAD)) {
+            ir->weight += taken.weight;
+            return taken;
+        }
+    }
+    t->pending_weight += taken.weight;
+    return taken;
+}
+
+/* ------------------------------------------------------------------ locals */
+
+uint16_t cn_local_slot(const struct cn_translator *t, uint32_t local)
+{
+    uint32_t params = t->type->param_count;
+
+    return (uint16_t)(local < params ? local : t->header + CN_FRAME_HEADER + local - params);
+}
+
+static void zero_local(struct cn_translator *t, uint32_t local)
+{
+    uint32_t slot = cn_local_slot(t, local);
+
+    t->local_set[local] = true;
+    if (cn_valtype_is_ref(t->local_types[local]))
+        return; /* nulled at entry in any case */
+    if (slot < t->zero_first)
+        t->zero_first = slot;
+    if (slot >= t->zero_end)
+        t->zero_end = slot + 1;
+}
+
+void cn_leave_entry(struct cn_translator *t)
+{
+    if (!t->in_entry)
+        return;
+    t->in_entry = false;
+    for (uint32_t i = t->type->param_count; i < t->local_count; i++)
+        if (!t->local_set[i])
+            zero_local(t, i);
+}
+
+void cn_get_local(struct cn_translator *t, uint32_t local)
+{
+    if (t->in_entry && !t->local_set[local])
+        zero_local(t, local);
+    t->local_uses[local]++;
+    cn_push_local(t, cn_local_slot(t, local), t->local_types[local]);
+}
+
+/* The operand stack still holds the local's old value: it is copied before it is lost. */
+static void preserve_local(struct cn_translator *t, uint32_t local)
+{
+    uint16_t slot = cn_local_slot(t, local);
+
+    for (uint32_t i = t->stack_count; t->local_uses[local] > 0 && i-- > 0;) {
+        struct cn_value *value = &t->stack[i];
+        if (value->kind != CN_VALUE_LOCAL || value->slot != slot)
+            continue;
+        struct cn_ir *ir = cn_emit_move(t, cn_home(t, i), value);
+        ir->flags |= CN_IR_TEMP;
+        t->local_uses[local]--;
+        *value = (struct cn_value){.kind = CN_VALUE_TEMP, .type = value->type,
+                                   .slot = cn_home(t, i), .def = (int32_t)t->ir_count - 1};
+    }
+}
+
+static bool touches_slot(const struct cn_ir *ir, uint16_t slot)
+{
+    const struct cn_insn_info *info = &cn_insn_infos[ir->insn];
+
+    if (ir->result_class != CN_CLASS_NONE && ir->d == slot)
+        return true;
+    for (int i = 0; i < info->operand_count; i++)
+        if (ir->forms[i + 1] == CN_S && ir->s[i] == slot)
+            return true;
+    return false;
+}
+
+/* Whether the instruction that made the value can write the local instead of its temporary. */
+static bool may_write_local(const struct cn_translator *t, const struct cn_value *value,
+                            uint16_t slot)
+{
+    if (value->kind != CN_VALUE_TEMP || value->def < 0 ||
+        t->ir_count - (uint32_t)value->def > FUSE_DISTANCE)
+        return false;
+    const struct cn_ir *made_by = &t->ir[value->def];
+    if ((made_by->flags & (CN_IR_DEAD | CN_IR_KEEP)) || !(made_by->flags & CN_IR_TEMP) ||
+        made_by->d != value->slot ||
+        (cn_insn_infos[made_by->insn].traits & CN_INSN_IS_CALL))
+        return false;
+    for (uint32_t i = (uint32_t)value->def + 1; i < t->ir_count; i++) {
+        const struct cn_ir *ir = &t->ir[i];
+        if (ir->flags & CN_IR_DEAD)
+            continue;
+        if (cn_is_barrier(ir) || touches_slot(ir, slot))
+            return false;
+    }
+    return true;
+}
+
+void cn_set_local(struct cn_translator *t, uint32_t local, bool tee)
+{
+    uint16_t slot = cn_local_slot(t, local);
+    struct cn_value value = cn_pop(t);
+
+    t->local_set[local] = true;
+    if (value.kind == CN_VALUE_LOCAL && value.slot == slot) {
+        if (tee)
+            cn_get_local(t, local);
+        return;
+    }
+    if (t->local_uses[local] == 0 && may_write_local(t, &value, slot)) {
+        struct cn_ir *made_by = &t->ir[value.def];
+        made_by->d = slot;
+        made_by->flags &= (uint8_t)~CN_IR_TEMP;
+    } else {
+        preserve_local(t, local);
+        cn_emit_move(t, slot, &value);
+    }
+    if (tee)
+        cn_get_local(t, local);
+}
+
+/* ------------------------------------------------------------------ labels */
+
+uint32_t cn_new_label(struct cn_translator *t)
+{
+    if (!cn_room(t, &t->labels, &t->label_room, t->label_count + 1, sizeof *t->labels))
+        return 0;
+    t->labels[t->label_count] = (struct cn_ir_label){.at = -1};
+    return t->label_count++;
+}
+
+static void note_ref(struct cn_translator *t, uint16_t slot, uint8_t type)
+{
+    if (!cn_valtype_is_ref(type) ||
+        !cn_room(t, &t->refs, &t->ref_room, t->ref_count + 1, sizeof *t->refs))
+        return;
+    t->refs[t->ref_count++] = (struct cn_ref_slot){slot, type};
+}
+
+void cn_place_label(struct cn_translator *t, uint32_t label, uint32_t height)
+{
+    cn_leave_entry(t);
+    struct cn_ir *ir = cn_emit(t, CN_IR_LABEL);
+    struct cn_ir_label *place = &t->labels[label];
+
+    ir->label = label;
+    place->at = (int32_t)t->ir_count - 1;
+    place->live = (uint16_t)(t->temps + height);
+    place->ref_first = t->ref_count;
+    if (t->has_refs) {
+        for (uint32_t i = 0; i < t->local_count; i++)
+            note_ref(t, cn_local_slot(t, i), t->local_types[i]);
+        for (uint32_t i = 0; i < height; i++)
+            note_ref(t, t->stack[i].slot, t->stack[i].type);
+    }
+    t->labels[label].ref_count = (uint16_t)(t->ref_count - place->ref_first);
+}

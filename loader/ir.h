@@ -1,0 +1,354 @@
+/* The translator's inside: one function as a list of instructions that still know slots only,
+ * the operand stack, the open blocks. Shared by the files of the translator alone.
+ *
+ * Stages: lower_*.c walk the WebAssembly operators and append struct cn_ir, fusing as they go;
+ * regs.c gives accumulators to short-lived values; encode.c lays out and writes the code.
+ */
+#ifndef CN_LOADER_IR_H
+#define CN_LOADER_IR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/code.h"
+#include "core/insn.h"
+#include "core/module.h"
+#include "core/platform.h"
+#include "core/status.h"
+#include "core/wasm.h"
+
+/* Not an instruction: the place of a label. `label` is its number in cn_translator.labels. */
+#define CN_IR_LABEL CN_INSN_COUNT
+
+enum {
+    CN_IR_DEAD = 1,  /* fused away or superfluous; its weight has moved on */
+    CN_IR_KEEP = 2,  /* somebody reads the result's slot without naming it as an operand */
+    CN_IR_TEMP = 4,  /* the result's slot is an operand stack position */
+    CN_IR_REF = 8,   /* the result is a reference: never in an accumulator */
+};
+
+struct cn_ir {
+    uint16_t insn;
+    uint8_t flags;
+    uint8_t forms[4];    /* result form, operand forms: CN_S or CN_I until regs.c */
+    uint8_t result_class; /* enum cn_class of what the result is, CN_CLASS_NONE for none */
+    uint16_t d;          /* slot of the result */
+    uint16_t s[3];       /* slots of the operands */
+    uint16_t y[4];       /* 2-byte fields: window, first, count; further targets of MOV2, MOV3 */
+    int32_t imm[3];      /* immediates of the operands */
+    union {
+        uint32_t x[3];   /* 4-byte fields in the order of the row */
+        uint64_t wide;
+    };
+    uint32_t label;      /* of a branch, or first entry of a table in cn_translator.targets */
+    uint32_t weight;     /* operators that are paid for with this instruction */
+    uint32_t late;       /* those of them that follow what may trap */
+    uint32_t origin;     /* the operator's distance from the body's beginning */
+    uint32_t ordinal;    /* operators up to and including the one it was made for */
+};
+
+/* Which accumulators can hold a value. */
+enum cn_class { CN_CLASS_NONE, CN_CLASS_INT, CN_CLASS_F64, CN_CLASS_F32 };
+
+enum cn_value_kind { CN_VALUE_TEMP, CN_VALUE_LOCAL, CN_VALUE_CONST };
+
+/* An entry of the operand stack. Every position has a home slot; a TEMP stands there, a LOCAL
+ * or CONST would only be copied there when it has to be. */
+struct cn_value {
+    uint8_t kind;
+    uint8_t type;   /* CN_I32... */
+    uint16_t slot;  /* TEMP: home; LOCAL: the local's slot; CONST: home */
+    int32_t def;    /* TEMP: the instruction that made it and that may still be fused, or -1 */
+    uint64_t bits;  /* CONST */
+};
+
+struct cn_block {
+    uint8_t opcode;        /* block, loop, if, else */
+    bool is_dead;          /* begun in unreachable code: nothing is emitted for it */
+    uint32_t label;        /* where branches to it go */
+    uint32_t else_label;
+    uint32_t stub;         /* of the BR_TABLE being translated: where branches here go first */
+    uint32_t height;       /* operand stack below its parameters */
+    const struct cn_functype *type;
+    int32_t loop_start;    /* index after a loop's label */
+    int32_t dup_end;       /* its header ends here in a BR_TABLE and may be repeated, or -1 */
+};
+
+struct cn_ir_label {
+    int32_t at;            /* index of its CN_IR_LABEL, or -1 while ahead */
+    uint32_t uses;
+    uint16_t live;
+    uint16_t ref_count;
+    uint32_t ref_first;
+    uint32_t offset;       /* once laid out */
+    uint32_t number;       /* in the code's order */
+};
+
+struct cn_translator {
+    const struct cn_module *module;
+    struct cn_allocator allocator;
+    enum cn_status status;      /* the first failure; everything stops soon after */
+
+    /* The function at hand. */
+    const struct cn_functype *type;
+    const uint8_t *body;
+    const uint8_t *at;          /* the next operator */
+    const uint8_t *end;
+    uint32_t op_start;          /* distance of the current operator from body */
+    uint32_t header;            /* slot of the header */
+    uint32_t temps;             /* slot of the operand stack's bottom */
+    uint32_t frame;             /* slots needed so far */
+    uint32_t ordinal;
+    uint32_t pending_weight;
+    bool is_reachable;
+    bool has_refs;              /* a reference may stand in a slot of this function */
+    bool in_entry;              /* no label or branch yet: locals may still be unset */
+    uint32_t zero_first, zero_end; /* slots of locals to be zeroed at entry */
+
+    struct cn_ir *ir;           /* ir[0] is the ZERO of the locals */
+    struct cn_value *stack;
+    struct cn_block *blocks;
+    struct cn_ir_label *labels;
+    uint32_t *targets;          /* of tables: label numbers */
+    struct cn_ref_slot *refs;
+    uint8_t *local_types;       /* parameters included */
+    bool *local_set;            /* known to be set, while in_entry */
+    uint16_t *local_uses;       /* how often a local stands on the operand stack */
+    struct cn_ir scratch;       /* where emission goes after a failure */
+
+    uint32_t ir_count, ir_room;
+    uint32_t stack_count, stack_room;
+    uint32_t settled_count;     /* positions below this are settled */
+    uint32_t block_count, block_room;
+    uint32_t label_count, label_room;
+    uint32_t target_count, target_room;
+    uint32_t ref_count, ref_room;
+    uint32_t local_count, local_type_room, local_set_room, local_use_room;
+
+    /* Scratch of regs.c, one entry per instruction or per slot. */
+    struct cn_interval *intervals;
+    uint32_t *slot_def;
+    uint32_t *slot_region;
+    uint32_t interval_room, slot_def_room, slot_room;
+    uint32_t regions_used;
+
+    /* The result. */
+    uint32_t *costs;
+    uint32_t cost_room;
+    uint8_t *bytes;
+    struct cn_label *out_labels;
+    uint32_t byte_room, out_label_room;
+};
+
+/* ---------------------------------------------------------------- emit.c */
+
+/* Appends an instruction with the given number of operands still to be set; it takes over the
+ * pending weight. Never NULL: after a failure it is a scratch place. */
+struct cn_ir *cn_emit(struct cn_translator *t, uint32_t insn);
+
+/* Sets operand i of an instruction from a value; constants become immediates and must fit. */
+void cn_set_operand(struct cn_ir *ir, int i, const struct cn_value *value);
+
+/* The instruction's result becomes the top of the operand stack. */
+void cn_push_result(struct cn_translator *t, struct cn_ir *ir, uint8_t type);
+
+void cn_push_local(struct cn_translator *t, uint16_t slot, uint8_t type);
+void cn_push_const(struct cn_translator *t, uint8_t type, uint64_t bits);
+/* A value that stands in its home already, made by nothing that could be fused. */
+void cn_push_home(struct cn_translator *t, uint8_t type);
+void cn_push_value(struct cn_translator *t, struct cn_value value);
+struct cn_value cn_pop(struct cn_translator *t);
+
+/* A value as the operand of an instruction: a constant that is no immediate is first put into
+ * its home. */
+struct cn_value cn_as_operand(struct cn_translator *t, struct cn_value value, bool immediate);
+struct cn_value cn_pop_operand(struct cn_translator *t, bool immediate);
+bool cn_fits_immediate(const struct cn_value *value);
+
+/* Puts a value into a slot. `keep` when something else than an operand will read it there. */
+struct cn_ir *cn_emit_move(struct cn_translator *t, uint16_t to, const struct cn_value *value);
+
+/* Puts the value at a stack position into its home and marks it kept. */
+void cn_settle(struct cn_translator *t, uint32_t position);
+/* All positions from `from` on; all at all. */
+void cn_settle_from(struct cn_translator *t, uint32_t from);
+void cn_settle_all(struct cn_translator *t);
+/* Pops down to a height. */
+void cn_truncate(struct cn_translator *t, uint32_t height);
+
+static inline uint16_t cn_home(const struct cn_translator *t, uint32_t position)
+{
+    return (uint16_t)(t->temps + position);
+}
+
+/* The instruction that made a value, when it is still there to be fused with what follows;
+ * NULL otherwise. With `insn` it must be that one. */
+struct cn_ir *cn_fusible(struct cn_translator *t, const struct cn_value *value);
+static inline struct cn_ir *cn_fusible_as(struct cn_translator *t, const struct cn_value *value,
+                                          uint32_t insn)
+{
+    struct cn_ir *ir = cn_fusible(t, value);
+    return ir && ir->insn == insn ? ir : NULL;
+}
+
+/* Removes an instruction whose work another one now does. */
+struct cn_ir cn_take(struct cn_translator *t, struct cn_ir *ir);
+
+/* The last instruction that is not dead, or NULL. */
+struct cn_ir *cn_last(struct cn_translator *t);
+
+/* Pops into a local: writes it directly where the instruction that made the value allows. */
+void cn_set_local(struct cn_translator *t, uint32_t local, bool tee);
+void cn_get_local(struct cn_translator *t, uint32_t local);
+uint16_t cn_local_slot(const struct cn_translator *t, uint32_t local);
+enum cn_class cn_class_of(uint8_t type);
+/* Whether the slot is that of an i32 local: an i64 one may pass for an i32 on the operand stack,
+ * but must not be written as one. */
+bool cn_is_i32_local(const struct cn_translator *t, uint16_t slot);
+
+/* Notes that the frame needs this many slots; fails when there are too many. */
+void cn_need_slots(struct cn_translator *t, uint64_t slots);
+
+uint32_t cn_new_label(struct cn_translator *t);
+/* The label stands here: settled stack up to `height`, all else forgotten. */
+void cn_place_label(struct cn_translator *t, uint32_t label, uint32_t height);
+/* Before the first label or branch: locals that are not set yet will be zeroed at entry. */
+void cn_leave_entry(struct cn_translator *t);
+
+/* Room for one more element; false (and t->status) when memory is exhausted. */
+bool cn_room(struct cn_translator *t, void *array, uint32_t *room, uint32_t need, size_t size);
+
+static inline bool cn_is_barrier(const struct cn_ir *ir)
+{
+    return ir->insn == CN_IR_LABEL ||
+           (cn_insn_infos[ir->insn].traits &
+            (CN_INSN_IS_BRANCH | CN_INSN_IS_CALL | CN_INSN_IS_RETURN | CN_INSN_IS_END));
+}
+
+/* ---------------------------------------------------------------- reading validated code */
+
+static inline uint32_t cn_code_u32(struct cn_translator *t)
+{
+    uint32_t value = *t->at++;
+    uint32_t shift = 7;
+
+    if (CN_LIKELY(value < 0x80))
+        return value;
+    value &= 0x7f;
+    for (;;) {
+        uint32_t byte = *t->at++;
+        value |= (byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+        shift += 7;
+    }
+}
+
+static inline int64_t cn_code_s64(struct cn_translator *t)
+{
+    uint64_t value = 0;
+    uint32_t shift = 0;
+
+    for (;;) {
+        uint64_t byte = *t->at++;
+        value |= (byte & 0x7f) << shift;
+        shift += 7;
+        if (byte < 0x80) {
+            if (shift < 64 && (byte & 0x40))
+                value |= ~0ull << shift;
+            return (int64_t)value;
+        }
+    }
+}
+
+/* skip.c: moves `at` behind what belongs to an operator. */
+void cn_skip_immediates(struct cn_translator *t, uint32_t op);
+
+/* ---------------------------------------------------------------- lower_*.c */
+
+/* How one WebAssembly operator is translated: a function and what it needs to know. */
+struct cn_lowering {
+    void (*lower)(struct cn_translator *t, const struct cn_lowering *how);
+    uint16_t insn;
+    uint8_t type;   /* of the operands */
+    uint8_t result;
+    bool swap;      /* a > b is b < a */
+};
+
+/* NULL for operators that validation does not let through. */
+const struct cn_lowering *cn_lowering_of(uint32_t op);
+
+void cn_lower_binary(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_unary(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_extend(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_retype(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_select(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_load(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_store(struct cn_translator *t, const struct cn_lowering *how);
+
+/* lower_control.c */
+void cn_lower_block(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_if(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_else(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_end(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_br(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_br_if(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_br_table(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_unreachable(struct cn_translator *t, const struct cn_lowering *how);
+void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_functype *type);
+/* What follows is reached by nothing until a label. */
+void cn_become_unreachable(struct cn_translator *t);
+/* A branch to `label` when the value is not 0 (sense) or is 0; in lower_branch.c */
+void cn_emit_branch_if(struct cn_translator *t, struct cn_value condition, bool sense,
+                       uint32_t label);
+struct cn_ir *cn_emit_branch(struct cn_translator *t, uint32_t insn, uint32_t label);
+
+/* lower_misc.c */
+void cn_lower_nop(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_drop(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_local_get(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_local_set(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_local_tee(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_global_get(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_global_set(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_const(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_ref_null(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_ref_is_null(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_ref_func(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_size(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_memory_grow(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_bulk(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_drop_segment(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_table_get(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_table_set(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_table_grow(struct cn_translator *t, const struct cn_lowering *how);
+
+/* lower_call.c */
+void cn_lower_call(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_return_call(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_return_call_indirect(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_return(struct cn_translator *t, const struct cn_lowering *how);
+void cn_emit_return(struct cn_translator *t);
+
+/* ---------------------------------------------------------------- regs.c, encode.c */
+
+size_t cn_interval_size(void);
+/* Gives accumulators to values and drops moves that became superfluous. */
+void cn_allocate_accumulators(struct cn_translator *t);
+
+/* Writes the code; everything in `code` points into the translator. */
+void cn_encode(struct cn_translator *t, uint32_t func, struct cn_code *code);
+
+/* Fuel from instruction `index` to the end of its block: the sum of weights up to and including
+ * the next branch, call or return. Valid after cn_encode. */
+static inline uint32_t cn_cost_from(const struct cn_translator *t, uint32_t index)
+{
+    return t->costs[index];
+}
+
+/* Bytes that an instruction takes in the code. */
+uint32_t cn_encoded_size(const struct cn_translator *t, const struct cn_ir *ir);
+
+#endif

@@ -1,0 +1,47 @@
+/* Reading over operators that nothing reaches. */
+#include "core/wasm.h"
+#include "loader/ir.h"
+
+static const uint8_t immediates[512] = {
+#define OP(byte, name, text, kind, types) [byte] = CN_IMM_##kind,
+#define OP_FC(number, name, text, kind, types) [256 + (number)] = CN_IMM_##kind,
+#include "spec/wasm.def"
+#undef OP
+#undef OP_FC
+};
+
+void cn_skip_immediates(struct cn_translator *t, uint32_t op)
+{
+    uint32_t count = 0;
+
+    switch ((enum cn_wasm_immediate)immediates[op < 256 ? op : 256 + (op & 0xff)]) {
+    case CN_IMM_NONE:
+        return;
+    case CN_IMM_LABELS:
+        for (count = cn_code_u32(t) + 1; count > 0; count--)
+            cn_code_u32(t);
+        return;
+    case CN_IMM_TYPES:
+        count = cn_code_u32(t);
+        t->at += count;
+        return;
+    case CN_IMM_TYPE_TABLE:
+    case CN_IMM_MEMARG:
+    case CN_IMM_DATA_MEMORY:
+    case CN_IMM_MEMORY_MEMORY:
+    case CN_IMM_ELEM_TABLE:
+    case CN_IMM_TABLE_TABLE:
+        cn_code_u32(t);
+        cn_code_u32(t);
+        return;
+    case CN_IMM_F32:
+        t->at += 4;
+        return;
+    case CN_IMM_F64:
+        t->at += 8;
+        return;
+    default:
+        cn_code_s64(t);
+        return;
+    }
+}

@@ -1,0 +1,240 @@
+#include "loader/translate.h"
+
+#include <string.h>
+
+#include "core/alloc.h"
+#include "loader/ir.h"
+
+/* Operators by their number: those with one byte, then those behind the prefix 0xfc. */
+#define PREFIXED 256
+#define SLOT_OF(op) ((op) < 256 ? (op) : PREFIXED + ((op) & 0xff))
+
+static const struct cn_lowering lowerings[PREFIXED + 32] = {
+#define LOWER(op, function, insn, type, result, swap)                                              \
+    [SLOT_OF(CN_WASM_##op)] = {cn_lower_##function, insn, type, result, swap},
+#include "spec/lower.def"
+#undef LOWER
+};
+
+const struct cn_lowering *cn_lowering_of(uint32_t op)
+{
+    const struct cn_lowering *how = &lowerings[SLOT_OF(op)];
+
+    return how->lower ? how : NULL;
+}
+
+/* Operators that are not counted: they have no work of their own. */
+static bool is_free(uint32_t op)
+{
+    return op == CN_WASM_BLOCK || op == CN_WASM_LOOP || op == CN_WASM_END ||
+           op == CN_WASM_ELSE || op == CN_WASM_NOP;
+}
+
+enum cn_status cn_translator_new(const struct cn_module *module, struct cn_allocator allocator,
+                                 struct cn_translator **result)
+{
+    struct cn_translator *t = cn_alloc(allocator, sizeof *t);
+
+    if (t == NULL)
+        return CN_NO_MEMORY;
+    t->module = module;
+    t->allocator = allocator;
+    *result = t;
+    return CN_OK;
+}
+
+void cn_translator_free(struct cn_translator *t)
+{
+    if (t == NULL)
+        return;
+    struct cn_allocator a = t->allocator;
+    cn_free(a, t->ir, t->ir_room * sizeof *t->ir);
+    cn_free(a, t->stack, t->stack_room * sizeof *t->stack);
+    cn_free(a, t->blocks, t->block_room * sizeof *t->blocks);
+    cn_free(a, t->labels, t->label_room * sizeof *t->labels);
+    cn_free(a, t->targets, t->target_room * sizeof *t->targets);
+    cn_free(a, t->refs, t->ref_room * sizeof *t->refs);
+    cn_free(a, t->local_types, t->local_type_room * sizeof *t->local_types);
+    cn_free(a, t->local_set, t->local_set_room * sizeof *t->local_set);
+    cn_free(a, t->local_uses, t->local_use_room * sizeof *t->local_uses);
+    cn_free(a, t->intervals, t->interval_room * cn_interval_size());
+    cn_free(a, t->slot_def, t->slot_def_room * sizeof *t->slot_def);
+    cn_free(a, t->slot_region, t->slot_room * sizeof *t->slot_region);
+    cn_free(a, t->costs, t->cost_room * sizeof *t->costs);
+    cn_free(a, t->bytes, t->byte_room);
+    cn_free(a, t->out_labels, t->out_label_room * sizeof *t->out_labels);
+    cn_free(a, t, sizeof *t);
+}
+
+/* ------------------------------------------------------------------ a function's beginning */
+
+static bool add_local(struct cn_translator *t, uint8_t type, bool is_set)
+{
+    uint32_t need = t->local_count + 1;
+
+    if (!cn_room(t, &t->local_types, &t->local_type_room, need, sizeof *t->local_types) ||
+        !cn_room(t, &t->local_set, &t->local_set_room, need, sizeof *t->local_set) ||
+        !cn_room(t, &t->local_uses, &t->local_use_room, need, sizeof *t->local_uses))
+        return false;
+    t->local_types[t->local_count] = type;
+    t->local_set[t->local_count] = is_set;
+    t->local_uses[t->local_count++] = 0;
+    t->has_refs |= cn_valtype_is_ref(type);
+    return true;
+}
+
+static void read_locals(struct cn_translator *t)
+{
+    const struct cn_functype *type = t->type;
+
+    for (uint32_t i = 0; i < type->param_count; i++)
+        if (!add_local(t, (uint8_t)cn_functype_params(type)[i], true))
+            return;
+    uint32_t groups = cn_code_u32(t);
+    for (uint32_t i = 0; i < groups; i++) {
+        uint32_t count = cn_code_u32(t);
+        uint8_t local = *t->at++;
+        for (uint32_t k = 0; k < count; k++)
+            if (!add_local(t, local, false))
+                return;
+    }
+}
+
+/* Reference locals are null at entry; numbers are zeroed by ir[0], whose range is known in the
+ * end. */
+static void emit_entry(struct cn_translator *t)
+{
+    cn_emit(t, CN_INSN_ZERO)->flags |= CN_IR_DEAD;
+    for (uint32_t i = t->type->param_count; i < t->local_count; i++) {
+        if (!cn_valtype_is_ref(t->local_types[i]))
+            continue;
+        struct cn_ir *ir = cn_emit(t, CN_INSN_REF_NULL);
+        ir->d = cn_local_slot(t, i);
+        ir->x[0] = t->local_types[i];
+        ir->flags |= CN_IR_REF;
+        ir->result_class = CN_CLASS_INT;
+        t->local_set[i] = true;
+    }
+}
+
+static void begin_function(struct cn_translator *t, uint32_t func)
+{
+    const struct cn_funcdecl *decl = &t->module->funcs[func];
+    const struct cn_functype *type = &t->module->types[decl->type];
+
+    t->status = CN_OK;
+    t->type = type;
+    t->body = t->at = decl->body.at;
+    t->end = decl->body.at + decl->body.size;
+    t->header = type->param_count > type->result_count ? type->param_count : type->result_count;
+    t->frame = t->ordinal = t->pending_weight = t->op_start = 0;
+    t->ir_count = t->stack_count = t->settled_count = t->block_count = 0;
+    t->label_count = t->target_count = t->ref_count = t->local_count = 0;
+    t->zero_first = UINT32_MAX;
+    t->zero_end = 0;
+    t->is_reachable = t->in_entry = true;
+    t->has_refs = false;
+    read_locals(t);
+    uint64_t temps = (uint64_t)t->header + CN_FRAME_HEADER + t->local_count - type->param_count;
+    cn_need_slots(t, temps);
+    t->temps = (uint32_t)temps;
+    if (t->status != CN_OK)
+        return;
+    emit_entry(t);
+    cn_open_block(t, CN_WASM_BLOCK, type);
+    t->blocks[0].height = 0;
+}
+
+static void end_function(struct cn_translator *t)
+{
+    struct cn_ir *zero = &t->ir[0];
+
+    if (t->zero_first >= t->zero_end)
+        return;
+    zero->flags &= (uint8_t)~CN_IR_DEAD;
+    zero->y[0] = (uint16_t)t->zero_first;
+    zero->y[1] = (uint16_t)(t->zero_end - t->zero_first);
+}
+
+/* ------------------------------------------------------------------ operator by operator */
+
+/* Code that nothing reaches is read over; blocks are still counted. */
+static void skip_operator(struct cn_translator *t, uint32_t op)
+{
+    const struct cn_lowering *how = cn_lowering_of(op);
+
+    if (op == CN_WASM_BLOCK || op == CN_WASM_LOOP || op == CN_WASM_IF || op == CN_WASM_ELSE ||
+        op == CN_WASM_END)
+        how->lower(t, how);
+    else
+        cn_skip_immediates(t, op);
+}
+
+static uint32_t read_operator(struct cn_translator *t)
+{
+    uint32_t op = *t->at++;
+
+    return op != 0xfc ? op : CN_WASM_PREFIXED(op, cn_code_u32(t));
+}
+
+static void translate_body(struct cn_translator *t)
+{
+    while (t->block_count > 0 && t->status == CN_OK) {
+        t->op_start = (uint32_t)(t->at - t->body);
+        uint32_t op = read_operator(t);
+        if (CN_UNLIKELY(!t->is_reachable)) {
+            skip_operator(t, op);
+            continue;
+        }
+        if (!is_free(op)) {
+            t->pending_weight++;
+            t->ordinal++;
+        }
+        const struct cn_lowering *how = &lowerings[SLOT_OF(op)];
+        how->lower(t, how);
+    }
+}
+
+enum cn_status cn_translate(struct cn_translator *t, uint32_t func, struct cn_code *code,
+                            struct cn_error *error)
+{
+    begin_function(t, func);
+    if (t->status == CN_OK)
+        translate_body(t);
+    if (t->status == CN_OK) {
+        end_function(t);
+        cn_allocate_accumulators(t);
+    }
+    if (t->status == CN_OK)
+        cn_encode(t, func, code);
+    if (t->status == CN_OK)
+        return CN_OK;
+    uint64_t at = cn_module_offset(t->module, t->module->funcs[func].body.at);
+    if (t->status == CN_TOO_LARGE)
+        return cn_fail(error, CN_TOO_LARGE, at,
+                       "function %u needs more than %u slots for locals and operands", func,
+                       CN_FRAME_MAX);
+    return cn_fail(error, t->status, at, "no memory left to translate function %u", func);
+}
+
+enum cn_status cn_translate_origin(struct cn_translator *t, uint32_t func, uint32_t offset,
+                                   struct cn_origin *origin)
+{
+    struct cn_code code;
+    uint32_t at = 0;
+
+    CN_TRY(cn_translate(t, func, &code, NULL));
+    for (uint32_t i = 0; i < t->ir_count; i++) {
+        const struct cn_ir *ir = &t->ir[i];
+        uint32_t size = cn_encoded_size(t, ir);
+        if (size == 0 || offset - at >= size) {
+            at += size;
+            continue;
+        }
+        bool ends = cn_is_barrier(ir);
+        origin->wasm_offset = cn_module_offset(t->module, t->body) + ir->origin;
+        origin->unspent = ir->late + (ends ? 0 : cn_cost_from(t, i + 1));
+        return CN_OK;
+    }
+    return CN_NOT_FOUND;
+}
