@@ -101,6 +101,7 @@ struct cn_translator {
     uint32_t frame;             /* slots needed so far */
     uint32_t ordinal;
     uint32_t pending_weight;
+    uint32_t repeated;          /* bytes of tables that were repeated at loops' ends */
     bool is_reachable;
     bool has_refs;              /* a reference may stand in a slot of this function */
     bool in_entry;              /* no label or branch yet: locals may still be unset */

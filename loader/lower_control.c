@@ -9,6 +9,8 @@
 /* A loop header that ends in a BR_TABLE is repeated where control comes back, so that each copy
  * of the indirect jump can be predicted by itself. Only short ones. */
 #define DUPLICATE_MAX 8
+/* Copies of tables take no more room than this many bytes, or the function's body has. */
+#define DUPLICATE_BYTES 4096u
 
 static struct cn_block *block_at(struct cn_translator *t, uint32_t depth)
 {
@@ -183,6 +185,20 @@ static void carry_values(struct cn_translator *t, const struct cn_block *target)
     }
 }
 
+/* Whether one more copy of the loop's header keeps the code within bounds. */
+static bool may_repeat(struct cn_translator *t, const struct cn_block *loop)
+{
+    uint32_t size = 8 * t->ir[loop->dup_end - 1].x[0];
+    uint32_t room = (uint32_t)(t->end - t->body);
+
+    if (room < DUPLICATE_BYTES)
+        room = DUPLICATE_BYTES;
+    if (size > room - t->repeated)
+        return false;
+    t->repeated += size;
+    return true;
+}
+
 /* Repeats the loop's header instead of branching to it. */
 static void repeat_header(struct cn_translator *t, const struct cn_block *loop)
 {
@@ -207,7 +223,7 @@ static void emit_go(struct cn_translator *t, struct cn_block *target)
         return;
     }
     carry_values(t, target);
-    if (target->dup_end >= 0)
+    if (target->dup_end >= 0 && may_repeat(t, target))
         repeat_header(t, target);
     else
         cn_emit_branch(t, CN_INSN_BR, target->label);

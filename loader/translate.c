@@ -127,7 +127,7 @@ static void begin_function(struct cn_translator *t, uint32_t func)
     t->body = t->at = decl->body.at;
     t->end = decl->body.at + decl->body.size;
     t->header = type->param_count > type->result_count ? type->param_count : type->result_count;
-    t->frame = t->ordinal = t->pending_weight = t->op_start = 0;
+    t->frame = t->ordinal = t->pending_weight = t->op_start = t->repeated = 0;
     t->ir_count = t->stack_count = t->settled_count = t->block_count = 0;
     t->label_count = t->target_count = t->ref_count = t->local_count = 0;
     t->zero_first = UINT32_MAX;
