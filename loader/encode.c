@@ -94,15 +94,21 @@ static void set_commutative_order(struct cn_ir *ir)
     ir->imm[1] = imm;
 }
 
+static void choose_variant(struct cn_ir *ir)
+{
+    set_commutative_order(ir);
+    uint32_t variant = cn_variant_of((enum cn_insn)ir->insn, ir->forms);
+    assert(variant != CN_NO_VARIANT);
+    ir->variant = (uint16_t)variant;
+}
+
 uint32_t cn_encoded_size(const struct cn_translator *t, const struct cn_ir *ir)
 {
     (void)t;
     if ((ir->flags & CN_IR_DEAD) || ir->insn == CN_IR_LABEL)
         return 0;
-    uint32_t variant = cn_variant_of((enum cn_insn)ir->insn, ir->forms);
-    assert(variant != CN_NO_VARIANT);
     uint32_t entries = ir->insn == CN_INSN_BR_TABLE ? 8 * ir->x[0] : 0;
-    return cn_variant_infos[variant].size + entries;
+    return cn_variant_infos[ir->variant].size + entries;
 }
 
 /* Gives labels their offsets and numbers. Labels at one place become one: what is live there is
@@ -130,7 +136,7 @@ static uint32_t place_labels(struct cn_translator *t, uint32_t *label_count)
             continue;
         }
         if (!(ir->flags & CN_IR_DEAD))
-            set_commutative_order(ir);
+            choose_variant(ir);
         offset += cn_encoded_size(t, ir);
     }
     *label_count = count;
@@ -220,12 +226,11 @@ static void write_field(struct cn_translator *t, uint32_t index, uint8_t *at,
 static uint32_t write_instruction(struct cn_translator *t, uint32_t index, uint8_t *at)
 {
     const struct cn_ir *ir = &t->ir[index];
-    const uint32_t variant = cn_variant_of((enum cn_insn)ir->insn, ir->forms);
-    const struct cn_variant_info *info = &cn_variant_infos[variant];
+    const struct cn_variant_info *info = &cn_variant_infos[ir->variant];
     struct cursor cursor = {0};
 
     memset(at, 0, info->size);
-    cn_store_u64(at, variant);
+    cn_store_u64(at, ir->variant);
     for (int i = 0; i < info->field_count; i++) {
         const struct cn_field *field = &info->fields[i];
         write_field(t, index, at + field->at, field, &cursor);

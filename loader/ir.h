@@ -33,6 +33,7 @@ struct cn_ir {
     uint8_t flags;
     uint8_t forms[4];    /* result form, operand forms: CN_S or CN_I until regs.c */
     uint8_t result_class; /* enum cn_class of what the result is, CN_CLASS_NONE for none */
+    uint16_t variant;    /* once laid out */
     uint16_t d;          /* slot of the result */
     uint16_t s[3];       /* slots of the operands */
     uint16_t y[4];       /* 2-byte fields: window, first, count; further targets of MOV2, MOV3 */
