@@ -649,11 +649,13 @@ static enum cn_status check_insn(struct verifier *v)
  * known. */
 static enum cn_status arrive(struct verifier *v)
 {
-    const struct cn_label *label = &v->code->labels[v->next_label];
+    const struct cn_label *label = NULL;
 
-    if (v->next_label < v->code->label_count && label->offset < v->at)
+    if (v->next_label < v->code->label_count)
+        label = &v->code->labels[v->next_label];
+    if (label != NULL && label->offset < v->at)
         return refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
-    if (v->next_label == v->code->label_count || label->offset > v->at)
+    if (label == NULL || label->offset > v->at)
         return v->reachable ? CN_OK : refuse(v, CN_RULE_DEAD, 0);
 
     if (v->reachable)

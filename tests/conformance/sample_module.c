@@ -1,0 +1,63 @@
+#include "tests/conformance/sample_module.h"
+
+static const cn_valtype values[] = {CN_I32, CN_I32, CN_I32, CN_F64, CN_F64, CN_EXTERNREF,
+                                    CN_FUNCREF, CN_EXTERNREF, CN_I64, CN_I32, CN_I64, CN_F32,
+                                    CN_F32, CN_F32, CN_I32};
+static struct cn_functype types[] = {{0, 0, values},     {2, 1, values},     {1, 1, values + 3},
+                                     {2, 1, values + 5}, {1, 3, values + 8}, {1, 1, values + 12},
+                                     {0, 1, values + 14}};
+static const uint8_t body[] = {0, 0x0b};
+#define OWN(number) {.type = number, .is_referenced = true, .body = {body, sizeof body}}
+static struct cn_funcdecl funcs[] = {{.type = 1}, OWN(1), OWN(0), OWN(2),
+                                     OWN(3),      OWN(4), OWN(5), OWN(6)};
+static struct cn_import imports[] = {
+    {{(const uint8_t *)"env", 3}, {(const uint8_t *)"f", 1}, CN_EXTERN_FUNC, 0}};
+static struct cn_table_type tables[] = {{CN_FUNCREF, {8, UINT64_MAX}},
+                                        {CN_EXTERNREF, {8, 20}},
+                                        {CN_FUNCREF, {3, UINT64_MAX}}};
+static struct cn_memory_type memories[] = {{{1, 3}}, {{0, 2}}};
+
+#define BYTES(...) {{(const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})}}
+static struct cn_globaldecl globals[] = {
+    {{CN_I32, true}, BYTES(0x41, 5, 0x0b)},
+    {{CN_I64, false}, BYTES(0x42, 6, 0x0b)},
+    {{CN_EXTERNREF, true}, BYTES(0xd0, 0x6f, 0x0b)},
+    {{CN_F64, true}, BYTES(0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0x0b)},
+    {{CN_FUNCREF, false}, BYTES(0xd2, 7, 0x0b)},
+};
+static const uint32_t first_elements[] = {1, 2, 3, 4, 5, 6, 7, 0};
+static struct cn_constexpr null_elements[] = {BYTES(0xd0, 0x6f, 0x0b)};
+static struct cn_element_segment elements[] = {
+    {CN_SEGMENT_ACTIVE, CN_FUNCREF, 0, BYTES(0x41, 0, 0x0b), 8, first_elements, NULL},
+    {CN_SEGMENT_PASSIVE, CN_EXTERNREF, 0, {{NULL, 0}}, 1, NULL, null_elements}};
+static struct cn_data_segment datas[] = {
+    {CN_SEGMENT_PASSIVE, 0, {{NULL, 0}}, {(const uint8_t *)"some data", 9}}};
+
+static const struct cn_module bare = {
+    .types = types, .type_count = 7,
+    .imports = imports, .import_count = 1,
+    .funcs = funcs, .func_count = 8, .imported_func_count = 1,
+    .start = CN_NO_INDEX,
+};
+
+static const struct cn_module sample = {
+    .types = types, .type_count = 7,
+    .imports = imports, .import_count = 1,
+    .funcs = funcs, .func_count = 8, .imported_func_count = 1,
+    .tables = tables, .table_count = 3,
+    .memories = memories, .memory_count = 2,
+    .globals = globals, .global_count = 5,
+    .elements = elements, .element_count = 2,
+    .datas = datas, .data_count = 1,
+    .start = CN_NO_INDEX,
+};
+
+const struct cn_module *sample_module(void)
+{
+    return &sample;
+}
+
+const struct cn_module *bare_module(void)
+{
+    return &bare;
+}
