@@ -1,0 +1,127 @@
+#include "vm/verify.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/insn.h"
+#include "tests/conformance/sample_module.h"
+#include "vm/asm.h"
+
+/* The rules themselves are tested by tests/conformance. */
+
+static struct cn_verdict verify(const struct cn_code *code)
+{
+    struct cn_program *program;
+
+    cr_assert_eq(cn_program_new(&program, sample_module(), cn_heap), CN_OK);
+    size_t scratch_size = cn_verify_scratch(code);
+    uint8_t *scratch = cn_alloc(cn_heap, scratch_size);
+    uint8_t *bytes = cn_alloc(cn_heap, code->size);
+    if (code->size > 0)
+        memcpy(bytes, code->bytes, code->size);
+    struct cn_verdict verdict = cn_verify(program, code, bytes, scratch);
+    cn_free(cn_heap, bytes, code->size);
+    cn_free(cn_heap, scratch, scratch_size);
+    cn_program_free(program);
+    return verdict;
+}
+
+Test(verify, names_every_rule)
+{
+    for (int i = 0; i < CN_RULE_COUNT; i++) {
+        cr_expect_gt(strlen(cn_rule_name((enum cn_rule)i)), 2);
+        cr_expect_gt(strlen(cn_rule_text((enum cn_rule)i)), 10);
+        cr_expect_not_null(cn_rule_number((enum cn_rule)i));
+    }
+}
+
+Test(verify, says_what_is_wrong_and_where)
+{
+    struct cn_arena arena;
+    struct cn_error error;
+    struct cn_code code;
+
+    cn_arena_init(&arena, cn_heap);
+    cr_assert_eq(cn_asm(cn_bytes_of("func 2 frame 9 header 0 entry $1\n"
+                                    "    mov s8, 4\n    add s3, s8, s7\n    unreachable\n"),
+                        &arena, &code, &error), CN_OK);
+    struct cn_verdict verdict = verify(&code);
+    cr_expect_eq(verdict.status, CN_UNVERIFIED);
+    cr_expect_eq(verdict.rule, CN_RULE_SLOT_UNSET);
+    cr_expect_eq(verdict.offset, 16);
+    cr_expect_eq(verdict.number, 7);
+    cn_arena_release(&arena);
+}
+
+/* Every slot operand of every instruction must be looked at: with all slots unset nothing may
+ * read one, and nothing may touch the header or leave the frame. */
+Test(verify, looks_at_every_slot_of_every_instruction)
+{
+    uint8_t bytes[128] __attribute__((aligned(8)));
+    static const uint16_t slots[] = {0, 1, 5, 9, 10, 65535};
+
+    for (uint32_t number = 0; number < CN_VARIANT_COUNT; number++) {
+        const struct cn_variant_info *variant = &cn_variant_infos[number];
+        for (uint32_t i = 0; i < variant->field_count; i++) {
+            uint8_t kind = variant->fields[i].kind;
+            if (kind != CN_FIELD_SOURCE && kind != CN_FIELD_RESULT)
+                continue;
+            for (size_t j = 0; j < sizeof slots / sizeof *slots; j++) {
+                bool is_inside = slots[j] == 5 || slots[j] == 9;
+                if (kind == CN_FIELD_RESULT && is_inside)
+                    continue;
+                struct cn_code code = {.func = 2, .bytes = bytes, .frame = 10, .entry_cost = 1,
+                                       .size = variant->size + 8u};
+                memset(bytes, 0, sizeof bytes);
+                cn_store_u64(bytes, number);
+                for (uint32_t k = 0; k < variant->field_count; k++)
+                    if (variant->fields[k].kind == CN_FIELD_RESULT)
+                        cn_store_u16(bytes + variant->fields[k].at, 4);
+                cn_store_u16(bytes + variant->fields[i].at, slots[j]);
+                cn_store_u64(bytes + variant->size, cn_insn_infos[CN_INSN_UNREACHABLE].first_variant);
+                cr_expect_eq(verify(&code).status, CN_UNVERIFIED, "variant %u, slot %u", number,
+                             slots[j]);
+            }
+        }
+    }
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* 50,000 live slots, references among them, and a branch to the same label after every
+ * instruction: a comparison slot by slot would take hours. */
+Test(verify, is_linear_where_many_slots_are_live)
+{
+    enum { PAIRS = 200000, LIVE = 50000 };
+    static const char head[] = "func 2 frame 60000 header 0 entry $1\n"
+                               "    zero s2, x49998\n"
+                               "    ref.null s100, externref\n    ref.null s40000, funcref\n";
+    static const char tail[] = "    br L0, $1\n"
+                               "L0: live 50000\n  .ref s100:externref s40000:funcref\n"
+                               "    ret header s0\n";
+    static char text[PAIRS * 64];
+    size_t used = (size_t)snprintf(text, sizeof text, "%s", head);
+    struct cn_arena arena;
+    struct cn_error error;
+    struct cn_code code;
+
+    for (int i = 0; i < PAIRS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "    add s50000, s3, 1\n    brnz s3, L0, $1, $1\n");
+    snprintf(text + used, sizeof text - used, "%s", tail);
+    cn_arena_init(&arena, cn_heap);
+    cr_assert_eq(cn_asm(cn_bytes_of(text), &arena, &code, &error), CN_OK, "%s", error.text);
+    double start = seconds();
+    struct cn_verdict verdict = verify(&code);
+    cr_expect_eq(verdict.status, CN_OK, "%s", cn_rule_text(verdict.rule));
+    cr_expect_lt(seconds() - start, 2.0);
+    cn_arena_release(&arena);
+}
