@@ -73,7 +73,7 @@ Test(program, threads_a_copy_and_leaves_the_caller_alone)
     cr_expect(cn_program_has(program, 1));
     cr_expect_eq(made->entry, made->bytes);
     cr_expect_eq(made->size, code.size);
-    cr_expect_eq(made->frame, 8);
+    cr_expect_eq(made->frame, 9);
     cr_expect_eq(made->entry_cost, 4);
     cr_expect_eq(program->code_size, code.size);
     cr_expect_eq(program->installed, 1);
