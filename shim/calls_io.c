@@ -1,0 +1,306 @@
+/* Reading and writing: fd_read, fd_write, fd_pread, fd_pwrite, fd_seek, fd_tell.
+ *
+ * A call moves everything that it is asked to, as a blocking one on the host would: in steps of
+ * at most 1 MiB, between which the guest can be preempted. How far it came stands in the first
+ * word of the call's state. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "shim/call.h"
+#include "shim/errno.h"
+#include "shim/stream.h"
+
+/* One step of a transfer: moves some of the list, at most `size` bytes. */
+typedef enum cn_errno (*step_fn)(struct cn_call *call, uint64_t done, size_t *count);
+
+static int cut(struct cn_call *call, uint64_t done, uint64_t size, struct iovec **first)
+{
+    *first = call->iovecs;
+    return cn_iovecs_cut(first, call->iovec_count, done, size);
+}
+
+static uint64_t step_size(const struct cn_call *call, uint64_t done)
+{
+    uint64_t left = call->iovec_total - done;
+
+    return left < CN_STEP_BYTES ? left : CN_STEP_BYTES;
+}
+
+/* Moves one step of a file; goes on with the next one after others had their turn. */
+static enum cn_errno move_file(struct cn_call *call, step_fn step)
+{
+    uint64_t *done = &cn_call_words(call)[0];
+    size_t count = 0;
+
+    if (call->iovec_total > 0) {
+        uint64_t size = step_size(call, *done);
+        enum cn_errno error = step(call, *done, &count);
+        if (error != CN_E_SUCCESS && *done == 0)
+            return error;
+        *done += count;
+        if (error == CN_E_SUCCESS && count == size && *done < call->iovec_total)
+            return CN_E_YIELD;
+    }
+    call->out[0].u32 = (uint32_t)*done;
+    return CN_E_SUCCESS;
+}
+
+static enum cn_errno read_at(struct cn_call *call, uint64_t done, uint64_t at, size_t *count)
+{
+    struct iovec *first;
+    int entries = cut(call, done, step_size(call, done), &first);
+    ssize_t size;
+
+    if (at > INT64_MAX)
+        return CN_E_INVAL;
+    do
+        size = preadv(call->fd->host, first, entries, (off_t)at);
+    while (size < 0 && errno == EINTR);
+    if (size < 0)
+        return cn_errno_of_host(errno);
+    *count = (size_t)size;
+    if (call->fd->kind == CN_FD_FILE)
+        call->wasi->stats.file_read += *count;
+    return CN_E_SUCCESS;
+}
+
+static enum cn_errno step_read(struct cn_call *call, uint64_t done, size_t *count)
+{
+    enum cn_errno error = read_at(call, done, call->fd->position, count);
+
+    if (error == CN_E_SUCCESS)
+        call->fd->position += *count;
+    return error;
+}
+
+static enum cn_errno step_pread(struct cn_call *call, uint64_t done, size_t *count)
+{
+    return read_at(call, done, call->numbers[0] + done, count);
+}
+
+static int write_flags(const struct cn_fd *fd, bool is_append)
+{
+    int flags = is_append ? RWF_APPEND : 0;
+
+    if (fd->flags & (CN_FDFLAG_SYNC | CN_FDFLAG_RSYNC))
+        flags |= RWF_SYNC;
+    else if (fd->flags & CN_FDFLAG_DSYNC)
+        flags |= RWF_DSYNC;
+    return flags;
+}
+
+/* Writes to a file below a directory: as much as the quota has room for, charged before. */
+static enum cn_errno write_charged(struct cn_call *call, uint64_t done, uint64_t at,
+                                   bool is_append, size_t *count)
+{
+    struct cn_disk *disk = &call->wasi->disk;
+    struct cn_inode *inode = call->fd->inode;
+    uint64_t size = step_size(call, done);
+    uint64_t old_size = inode->size;
+
+    if (at > INT64_MAX || size > INT64_MAX - at)
+        return CN_E_FBIG;
+    uint64_t reach = cn_disk_reach(disk, inode, at + size);
+    if (reach <= at)
+        return CN_E_DQUOT;
+    size = reach - at < size ? reach - at : size;
+    if (at + size > old_size && cn_disk_resize(disk, inode, at + size) != CN_E_SUCCESS)
+        return CN_E_DQUOT;
+
+    struct iovec *first;
+    int entries = cut(call, done, size, &first);
+    ssize_t written;
+    do
+        written = pwritev2(call->fd->host, first, entries, is_append ? 0 : (off_t)at,
+                           write_flags(call->fd, is_append));
+    while (written < 0 && errno == EINTR);
+    int host_error = errno;
+    uint64_t end = written > 0 ? at + (uint64_t)written : 0;
+    if (end < old_size)
+        end = old_size;
+    if (end < inode->size && cn_disk_resize(disk, inode, end) != CN_E_SUCCESS)
+        return CN_E_DQUOT; /* cannot happen: it only refunds */
+    if (written < 0)
+        return cn_errno_of_host(host_error);
+    *count = (size_t)written;
+    call->wasi->stats.file_written += *count;
+    return CN_E_SUCCESS;
+}
+
+static enum cn_errno step_write(struct cn_call *call, uint64_t done, size_t *count)
+{
+    struct cn_fd *fd = call->fd;
+    uint64_t at = fd->position;
+    bool is_append = fd->flags & CN_FDFLAG_APPEND;
+    struct stat stat;
+
+    if (is_append) {
+        if (fstat(fd->host, &stat) != 0)
+            return cn_errno_of_host(errno);
+        at = (uint64_t)stat.st_size;
+        cn_disk_measure(&call->wasi->disk, fd->inode, at);
+    }
+    enum cn_errno error = write_charged(call, done, at, is_append, count);
+    if (error == CN_E_SUCCESS)
+        fd->position = at + *count;
+    return error;
+}
+
+/* The offset counts, also for a descriptor that appends: as POSIX has it. */
+static enum cn_errno step_pwrite(struct cn_call *call, uint64_t done, size_t *count)
+{
+    struct iovec *first;
+
+    if (call->fd->kind == CN_FD_FILE)
+        return write_charged(call, done, call->numbers[0] + done, false, count);
+    int entries = cut(call, done, step_size(call, done), &first);
+    ssize_t size = pwritev(call->fd->host, first, entries, (off_t)(call->numbers[0] + done));
+    if (size < 0)
+        return cn_errno_of_host(errno);
+    *count = (size_t)size;
+    return CN_E_SUCCESS;
+}
+
+/* What is there, at most one step of it: a stream's next bytes may be a long time coming. */
+static enum cn_errno read_stream(struct cn_call *call)
+{
+    struct iovec *first;
+    size_t count = 0;
+
+    if (call->iovec_total > 0) {
+        int entries = cut(call, 0, step_size(call, 0), &first);
+        enum cn_errno error = cn_stream_read(call->fd, first, entries, &count);
+        if (error == CN_E_AGAIN)
+            return cn_call_wait(call, EPOLLIN);
+        if (error != CN_E_SUCCESS)
+            return error;
+    }
+    if (call->fd->kind == CN_FD_SOCKET)
+        call->wasi->stats.net_in += count;
+    call->out[0].u32 = (uint32_t)count;
+    return CN_E_SUCCESS;
+}
+
+/* All of it, as long as nobody stops reading at the other end. */
+static enum cn_errno write_stream(struct cn_call *call)
+{
+    uint64_t *done = &cn_call_words(call)[0];
+    enum cn_errno error = CN_E_SUCCESS;
+    struct iovec *first = call->iovecs;
+    uint64_t step_end = *done + step_size(call, *done);
+    uint32_t entries = (uint32_t)cn_iovecs_cut(&first, call->iovec_count, *done,
+                                               step_end - *done);
+
+    while (*done < step_end && error == CN_E_SUCCESS) {
+        size_t count = 0;
+        error = cn_stream_write(call->fd, first, (int)entries, &count);
+        struct iovec *rest = first;
+        entries = (uint32_t)cn_iovecs_cut(&rest, entries, count, step_end - *done - count);
+        first = rest;
+        *done += count;
+        if (call->fd->kind == CN_FD_SOCKET)
+            call->wasi->stats.net_out += count;
+    }
+    bool must_not_wait = call->fd->flags & CN_FDFLAG_NONBLOCK;
+    if (error == CN_E_AGAIN && !(must_not_wait && *done > 0))
+        return cn_call_wait(call, EPOLLOUT);
+    if (error != CN_E_SUCCESS && *done == 0)
+        return error;
+    if (error == CN_E_SUCCESS && *done < call->iovec_total)
+        return CN_E_YIELD;
+    call->out[0].u32 = (uint32_t)*done;
+    return CN_E_SUCCESS;
+}
+
+enum cn_errno cn_wasi_fd_read(struct cn_call *call)
+{
+    return call->fd->kind == CN_FD_FILE ? move_file(call, step_read) : read_stream(call);
+}
+
+enum cn_errno cn_wasi_fd_write(struct cn_call *call)
+{
+    return call->fd->kind == CN_FD_FILE ? move_file(call, step_write) : write_stream(call);
+}
+
+/* No byte of the range may lie beyond what a file offset can say. */
+static bool offset_fits(const struct cn_call *call)
+{
+    return call->numbers[0] <= INT64_MAX - call->iovec_total;
+}
+
+enum cn_errno cn_wasi_fd_pread(struct cn_call *call)
+{
+    return offset_fits(call) ? move_file(call, step_pread) : CN_E_INVAL;
+}
+
+enum cn_errno cn_wasi_fd_pwrite(struct cn_call *call)
+{
+    return offset_fits(call) ? move_file(call, step_pwrite) : CN_E_INVAL;
+}
+
+/* wasi_unstable counts the origins differently. */
+static int origin_of(const struct cn_call *call)
+{
+    static const int origins[2][3] = {
+        {SEEK_SET, SEEK_CUR, SEEK_END},
+        {SEEK_CUR, SEEK_END, SEEK_SET},
+    };
+
+    return call->numbers[1] < 3 ? origins[call->is_unstable][call->numbers[1]] : -1;
+}
+
+static enum cn_errno seek_file(struct cn_fd *fd, int64_t offset, int origin)
+{
+    int64_t base = 0, target;
+    struct stat stat;
+
+    if (origin == SEEK_CUR)
+        base = (int64_t)fd->position;
+    if (origin == SEEK_END) {
+        if (fstat(fd->host, &stat) != 0)
+            return cn_errno_of_host(errno);
+        base = stat.st_size;
+    }
+    if (__builtin_add_overflow(base, offset, &target) || target < 0)
+        return CN_E_INVAL;
+    fd->position = (uint64_t)target;
+    return CN_E_SUCCESS;
+}
+
+static enum cn_errno seek_stdio(struct cn_fd *fd, int64_t offset, int origin)
+{
+    off_t position = lseek(fd->host, offset, origin);
+
+    if (position < 0)
+        return cn_errno_of_host(errno);
+    fd->position = (uint64_t)position;
+    return CN_E_SUCCESS;
+}
+
+enum cn_errno cn_wasi_fd_seek(struct cn_call *call)
+{
+    int64_t offset = (int64_t)call->numbers[0];
+    int origin = origin_of(call);
+    bool only_tells = origin == SEEK_CUR && offset == 0;
+    uint64_t enough = CN_RIGHT_FD_SEEK | (only_tells ? CN_RIGHT_FD_TELL : 0);
+
+    if (origin < 0)
+        return CN_E_INVAL;
+    if ((call->fd->rights & enough) == 0)
+        return CN_E_NOTCAPABLE;
+    enum cn_errno error = call->fd->kind == CN_FD_FILE ? seek_file(call->fd, offset, origin)
+                                                       : seek_stdio(call->fd, offset, origin);
+    call->out[0].u64 = call->fd->position;
+    return error;
+}
+
+enum cn_errno cn_wasi_fd_tell(struct cn_call *call)
+{
+    if ((call->fd->rights & (CN_RIGHT_FD_SEEK | CN_RIGHT_FD_TELL)) == 0)
+        return CN_E_NOTCAPABLE;
+    enum cn_errno error =
+        call->fd->kind == CN_FD_FILE ? CN_E_SUCCESS : seek_stdio(call->fd, 0, SEEK_CUR);
+    call->out[0].u64 = call->fd->position;
+    return error;
+}

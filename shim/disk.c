@@ -1,0 +1,282 @@
+#include "shim/disk.h"
+
+#include <assert.h>
+
+#define CHAINS_FIRST 64u
+#define CHAINS_MAX (1u << 24)
+
+static struct cn_allocator allocator_of(const struct cn_disk *disk)
+{
+    return cn_account_allocator(disk->account);
+}
+
+static uint64_t blocks_of(uint64_t size)
+{
+    return size / CN_DISK_BLOCK + (size % CN_DISK_BLOCK != 0);
+}
+
+/* Blocks that this VM pays for when the inode has that size. */
+static uint64_t due_blocks(const struct cn_inode *inode, uint64_t size)
+{
+    uint64_t blocks = blocks_of(size);
+
+    return blocks > inode->base_blocks ? blocks - inode->base_blocks : 0;
+}
+
+static uint64_t hash_of(uint64_t dev, uint64_t ino)
+{
+    uint64_t hash = (ino ^ (dev << 32 | dev >> 32)) * 0x9e3779b97f4a7c15u;
+
+    return hash ^ hash >> 29;
+}
+
+static struct cn_inode **chain_of(const struct cn_disk *disk, uint64_t dev, uint64_t ino)
+{
+    return &disk->chains[hash_of(dev, ino) & (disk->chain_count - 1)];
+}
+
+static struct cn_inode *find(const struct cn_disk *disk, uint64_t dev, uint64_t ino)
+{
+    struct cn_inode *inode = disk->chain_count ? *chain_of(disk, dev, ino) : NULL;
+
+    while (inode != NULL && (inode->dev != dev || inode->ino != ino || inode->is_gone))
+        inode = inode->next;
+    return inode;
+}
+
+/* Makes room for one more; a table that cannot grow is merely slower. */
+static enum cn_errno reserve(struct cn_disk *disk)
+{
+    uint32_t count = disk->chain_count ? disk->chain_count * 2 : CHAINS_FIRST;
+
+    if (disk->chain_count != 0 &&
+        (disk->inode_count < disk->chain_count || count > CHAINS_MAX))
+        return CN_E_SUCCESS;
+    struct cn_inode **chains =
+        cn_alloc_array(allocator_of(disk), count, sizeof(struct cn_inode *));
+    if (chains == NULL)
+        return disk->chain_count ? CN_E_SUCCESS : CN_E_NOMEM;
+
+    struct cn_disk grown = *disk;
+    grown.chains = chains;
+    grown.chain_count = count;
+    for (uint32_t i = 0; i < disk->chain_count; i++) {
+        struct cn_inode *inode = disk->chains[i];
+        while (inode != NULL) {
+            struct cn_inode *next = inode->next;
+            struct cn_inode **chain = chain_of(&grown, inode->dev, inode->ino);
+            inode->next = *chain;
+            *chain = inode;
+            inode = next;
+        }
+    }
+    cn_free(allocator_of(disk), disk->chains, disk->chain_count * sizeof *disk->chains);
+    *disk = grown;
+    return CN_E_SUCCESS;
+}
+
+static enum cn_errno new_inode(struct cn_disk *disk, struct cn_inode **result)
+{
+    enum cn_errno error = reserve(disk);
+
+    if (error != CN_E_SUCCESS)
+        return error;
+    struct cn_inode *inode = cn_alloc(allocator_of(disk), sizeof *inode);
+    if (inode == NULL)
+        return CN_E_NOMEM;
+    disk->inode_count++;
+    *result = inode;
+    return CN_E_SUCCESS;
+}
+
+static void free_inode(struct cn_disk *disk, struct cn_inode *inode)
+{
+    disk->inode_count--;
+    cn_free(allocator_of(disk), inode, sizeof *inode);
+}
+
+static void put(struct cn_disk *disk, struct cn_inode *inode, const struct stat *stat)
+{
+    struct cn_inode **chain = chain_of(disk, stat->st_dev, stat->st_ino);
+
+    inode->dev = stat->st_dev;
+    inode->ino = stat->st_ino;
+    inode->next = *chain;
+    *chain = inode;
+}
+
+static void take_out(struct cn_disk *disk, struct cn_inode *inode)
+{
+    struct cn_inode **link = chain_of(disk, inode->dev, inode->ino);
+
+    while (*link != inode)
+        link = &(*link)->next;
+    *link = inode->next;
+    free_inode(disk, inode);
+}
+
+static void set_size(struct cn_disk *disk, struct cn_inode *inode, uint64_t size)
+{
+    uint64_t before = due_blocks(inode, inode->size);
+    uint64_t after = due_blocks(inode, size);
+
+    assert(after <= before);
+    cn_account_refund(disk->account, CN_QUOTA_DISK, (before - after) * CN_DISK_BLOCK);
+    inode->size = size;
+}
+
+/* Gives back everything that the inode cost. */
+static void refund(struct cn_disk *disk, struct cn_inode *inode)
+{
+    set_size(disk, inode, 0);
+    if (inode->is_ours)
+        cn_account_refund(disk->account, CN_QUOTA_INODES, 1);
+}
+
+/* Drops a record that says nothing any more. */
+static void settle(struct cn_disk *disk, struct cn_inode *inode)
+{
+    if (inode->open_count > 0)
+        return;
+    if (inode->is_gone)
+        refund(disk, inode);
+    else if (inode->is_ours || blocks_of(inode->size) != inode->base_blocks)
+        return;
+    take_out(disk, inode);
+}
+
+void cn_disk_init(struct cn_disk *disk, struct cn_account *account)
+{
+    *disk = (struct cn_disk){.account = account};
+}
+
+void cn_disk_release(struct cn_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->chain_count; i++) {
+        while (disk->chains[i] != NULL) {
+            struct cn_inode *inode = disk->chains[i];
+            disk->chains[i] = inode->next;
+            free_inode(disk, inode);
+        }
+    }
+    cn_free(allocator_of(disk), disk->chains, disk->chain_count * sizeof *disk->chains);
+    disk->chains = NULL;
+    disk->chain_count = 0;
+}
+
+enum cn_errno cn_disk_prepare(struct cn_disk *disk, struct cn_inode **result)
+{
+    if (cn_account_charge(disk->account, CN_QUOTA_INODES, 1) != CN_OK)
+        return CN_E_DQUOT;
+    enum cn_errno error = new_inode(disk, result);
+    if (error != CN_E_SUCCESS) {
+        cn_account_refund(disk->account, CN_QUOTA_INODES, 1);
+        return error;
+    }
+    (*result)->is_ours = true;
+    return CN_E_SUCCESS;
+}
+
+void cn_disk_created(struct cn_disk *disk, struct cn_inode *inode, const struct stat *stat)
+{
+    struct cn_inode *stale = find(disk, stat->st_dev, stat->st_ino);
+
+    /* Somebody outside removed a file of ours, and the host gave its number to the new one. */
+    if (stale != NULL) {
+        stale->is_gone = true;
+        settle(disk, stale);
+    }
+    put(disk, inode, stat);
+}
+
+void cn_disk_abandon(struct cn_disk *disk, struct cn_inode *inode)
+{
+    cn_account_refund(disk->account, CN_QUOTA_INODES, 1);
+    cn_account_refund(disk->account, CN_QUOTA_DISK,
+                      due_blocks(inode, inode->size) * CN_DISK_BLOCK);
+    free_inode(disk, inode);
+}
+
+void cn_disk_measure(struct cn_disk *disk, struct cn_inode *inode, uint64_t size)
+{
+    uint64_t found = blocks_of(size);
+    uint64_t paid = due_blocks(inode, inode->size);
+
+    if (found <= blocks_of(inode->size)) {
+        set_size(disk, inode, size);
+        return;
+    }
+    if (found - paid > inode->base_blocks)
+        inode->base_blocks = found - paid;
+    inode->size = size;
+}
+
+enum cn_errno cn_disk_open(struct cn_disk *disk, const struct stat *stat,
+                           struct cn_inode **result)
+{
+    struct cn_inode *inode = find(disk, stat->st_dev, stat->st_ino);
+    bool is_file = S_ISREG(stat->st_mode);
+
+    if (inode == NULL && is_file) {
+        enum cn_errno error = new_inode(disk, &inode);
+        if (error != CN_E_SUCCESS)
+            return error;
+        inode->size = (uint64_t)stat->st_size;
+        inode->base_blocks = blocks_of(inode->size);
+        put(disk, inode, stat);
+    }
+    if (inode != NULL) {
+        if (is_file && inode->open_count == 0)
+            cn_disk_measure(disk, inode, (uint64_t)stat->st_size);
+        inode->open_count++;
+    }
+    *result = inode;
+    return CN_E_SUCCESS;
+}
+
+void cn_disk_close(struct cn_disk *disk, struct cn_inode *inode)
+{
+    if (inode == NULL)
+        return;
+    assert(inode->open_count > 0);
+    inode->open_count--;
+    settle(disk, inode);
+}
+
+void cn_disk_unlinked(struct cn_disk *disk, const struct stat *stat)
+{
+    struct cn_inode *inode = find(disk, stat->st_dev, stat->st_ino);
+
+    if (inode == NULL || (stat->st_nlink > 1 && !S_ISDIR(stat->st_mode)))
+        return;
+    inode->is_gone = true;
+    settle(disk, inode);
+}
+
+uint64_t cn_disk_reach(const struct cn_disk *disk, const struct cn_inode *inode, uint64_t end)
+{
+    if (end <= inode->size)
+        return end;
+    uint64_t blocks = cn_account_left(disk->account, CN_QUOTA_DISK) / CN_DISK_BLOCK;
+    uint64_t free_blocks = inode->base_blocks + due_blocks(inode, inode->size);
+    if (blocks_of(end) <= free_blocks || blocks_of(end) - free_blocks <= blocks)
+        return end;
+    uint64_t reach = (free_blocks + blocks) * CN_DISK_BLOCK;
+    return reach > inode->size ? reach : inode->size;
+}
+
+enum cn_errno cn_disk_resize(struct cn_disk *disk, struct cn_inode *inode, uint64_t size)
+{
+    uint64_t before = due_blocks(inode, inode->size);
+    uint64_t after = due_blocks(inode, size);
+
+    if (after > before) {
+        uint64_t amount = (after - before) * CN_DISK_BLOCK;
+        if (cn_account_charge(disk->account, CN_QUOTA_DISK, amount) != CN_OK)
+            return CN_E_DQUOT;
+        inode->size = size;
+    } else {
+        set_size(disk, inode, size);
+    }
+    return CN_E_SUCCESS;
+}

@@ -1,0 +1,77 @@
+/* What a VM has added to the host's disk: the books behind the DISK and INODES quotas.
+ *
+ * Counted is the logical size, rounded up to 4 KiB, once per inode, holes included, from the
+ * first byte until the last name and the last descriptor are gone. An inode that was there
+ * before is charged only for what goes beyond the size at which this VM first met it: shrinking
+ * it gives no credit, and growing it back to that size costs nothing. Directories count as
+ * inodes alone. What other processes do to the files is neither charged nor refunded.
+ *
+ * Pure bookkeeping: nothing here touches a file. Callers charge before they act and settle
+ * afterwards. One thread at a time.
+ */
+#ifndef CN_SHIM_DISK_H
+#define CN_SHIM_DISK_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "governor/account.h"
+#include "shim/abi.h"
+
+#define CN_DISK_BLOCK 4096u
+
+/* An inode that this VM holds open or has changed. */
+struct cn_inode {
+    struct cn_inode *next; /* in its chain */
+    uint64_t dev, ino;
+    uint64_t size;         /* as far as this VM knows */
+    uint64_t base_blocks;  /* what was there before; 0 when it is our own */
+    uint32_t open_count;   /* descriptors of this VM */
+    bool is_ours;          /* this VM created it: one of INODES is charged */
+    bool is_gone;          /* its last name is gone */
+};
+
+struct cn_disk {
+    struct cn_account *account;
+    struct cn_inode **chains;
+    uint32_t chain_count; /* a power of two, or 0 */
+    uint32_t inode_count;
+};
+
+void cn_disk_init(struct cn_disk *disk, struct cn_account *account);
+
+/* Forgets everything; what is charged stays charged: the files are still there. */
+void cn_disk_release(struct cn_disk *disk);
+
+/* Takes one inode from the quota and a record for what is about to be created: DQUOT, NOMEM.
+ * Then either cn_disk_created or cn_disk_abandon. */
+enum cn_errno cn_disk_prepare(struct cn_disk *disk, struct cn_inode **result);
+
+/* The prepared thing exists. */
+void cn_disk_created(struct cn_disk *disk, struct cn_inode *inode, const struct stat *stat);
+
+/* It could not be created. */
+void cn_disk_abandon(struct cn_disk *disk, struct cn_inode *inode);
+
+/* A descriptor refers to this file or directory from now on. A file gets a record if it has
+ * none: NOMEM. For directories that are not our own *result is NULL. */
+enum cn_errno cn_disk_open(struct cn_disk *disk, const struct stat *stat,
+                           struct cn_inode **result);
+
+/* The file is found to be of that size. What others added counts as what was there before, and
+ * what they took away is no longer ours to pay for. Done for every file when it is opened. */
+void cn_disk_measure(struct cn_disk *disk, struct cn_inode *inode, uint64_t size);
+
+/* The descriptor is closed. NULL is fine. */
+void cn_disk_close(struct cn_disk *disk, struct cn_inode *inode);
+
+/* One of its names has been removed; `stat` is from just before. */
+void cn_disk_unlinked(struct cn_disk *disk, const struct stat *stat);
+
+/* How far the inode may grow towards `end` within the quota, at least its present size. */
+uint64_t cn_disk_reach(const struct cn_disk *disk, const struct cn_inode *inode, uint64_t end);
+
+/* Its size becomes `size`: charges or refunds the difference; DQUOT, and nothing changes. */
+enum cn_errno cn_disk_resize(struct cn_disk *disk, struct cn_inode *inode, uint64_t size);
+
+#endif

@@ -1,0 +1,39 @@
+/* One VM's side of the system calls: everything that a call can reach. */
+#ifndef CN_SHIM_STATE_H
+#define CN_SHIM_STATE_H
+
+#include "core/arena.h"
+#include "shim/disk.h"
+#include "shim/fd_table.h"
+#include "shim/wait.h"
+#include "shim/wasi.h"
+
+/* Strings with their terminating zeros, one after the other. */
+struct cn_strings {
+    uint32_t count;
+    uint32_t size; /* bytes, zeros included */
+    const char *bytes;
+};
+
+/* What a host function of ours is given: for whom, and which call. */
+struct cn_binding {
+    struct cn_wasi *wasi;
+    const struct cn_import_row *row; /* shim/enter.h */
+};
+
+struct cn_wasi {
+    struct cn_account *account;
+    struct cn_allocator allocator;
+    struct cn_arena arena;
+    struct cn_strings args, environ;
+    struct cn_fd_table fds;
+    struct cn_disk disk;
+    struct cn_wait wait;
+    struct cn_wasi_stats stats;
+    uint64_t salt[2];        /* hides the host's device and inode numbers */
+    uint64_t cpu_start;      /* CPU time of the host's thread when the VM began */
+    uint32_t first_listener, listener_count;
+    struct cn_binding *bindings;
+};
+
+#endif
