@@ -1,0 +1,249 @@
+#include "tests/fuzz/twin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vm/types.h"
+
+#define STACK_SIZE ((size_t)64 * 1024)
+#define GUARD_SIZE ((size_t)64 * 1024)
+#define EXTERNREF_FIRST 0x1000u
+#define EXTERNREFS 4u
+
+static void die(const char *what)
+{
+    fprintf(stderr, "twin: %s\n", what);
+    abort();
+}
+
+/* Every import is this: it mixes its arguments into whatever its results are. */
+static enum cn_status mix_arguments(struct cn_thread *thread, void *env, union cn_slot *slots)
+{
+    const struct cn_functype *type = env;
+    uint64_t sum = 17;
+    (void)thread;
+
+    for (uint32_t i = 0; i < type->param_count; i++)
+        if (cn_valtype_is_num(cn_functype_params(type)[i]))
+            sum = sum * 31 + (uint32_t)slots[i].u64;
+    for (uint32_t i = 0; i < type->result_count; i++) {
+        cn_valtype result = cn_functype_results(type)[i];
+        slots[i].u64 = result == CN_I32 || result == CN_F32 ? (uint32_t)sum : sum;
+        if (cn_valtype_is_ref(result))
+            slots[i].ref = NULL;
+    }
+    return CN_OK;
+}
+
+struct world {
+    struct cn_account account;
+    struct cn_store *store;
+    struct cn_instance *instance;
+    struct cn_thread *thread;
+    struct cn_global *globals;  /* imported ones */
+    struct cn_table *tables;
+    struct cn_memory *memories;
+    struct cn_extern *externs;
+};
+
+static void *zeroed(size_t count, size_t size)
+{
+    void *block = calloc(count + 1, size);
+
+    if (block == NULL)
+        die("no memory");
+    return block;
+}
+
+static void give_import(struct world *world, const struct cn_module *module, uint32_t i)
+{
+    const struct cn_import *import = &module->imports[i];
+    struct cn_extern *given = &world->externs[i];
+
+    given->kind = import->kind;
+    if (import->kind == CN_EXTERN_FUNC) {
+        const struct cn_functype *type = &module->types[module->funcs[import->index].type];
+        if (cn_host_func_new(world->store, &given->func, type, mix_arguments,
+                             (void *)(uintptr_t)type) != CN_OK)
+            die("no host function");
+    } else if (import->kind == CN_EXTERN_GLOBAL) {
+        given->global = &world->globals[import->index];
+        given->global->type = module->globals[import->index].type;
+    } else {
+        die("imported tables and memories are not for this test");
+    }
+}
+
+static bool open_world(struct world *world, struct cn_program *program, bool move_on_grow)
+{
+    const struct cn_module *module = program->module;
+    struct cn_error error;
+
+    *world = (struct world){.store = NULL};
+    cn_account_init(&world->account);
+    world->account.limit[CN_QUOTA_MEMORY] = 64u << 20;
+    if (cn_store_new(&world->store, &world->account) != CN_OK)
+        die("no store");
+    world->store->move_on_grow = move_on_grow;
+    world->externs = zeroed(module->import_count, sizeof *world->externs);
+    world->globals = zeroed(module->imported_global_count, sizeof *world->globals);
+    for (uint32_t i = 0; i < module->import_count; i++)
+        give_import(world, module, i);
+    return cn_instantiate(world->store, program, world->externs, &world->instance, &error) ==
+           CN_OK;
+}
+
+static void close_world(struct world *world)
+{
+    if (world->thread != NULL) {
+        munmap((char *)world->thread->stack + STACK_SIZE, GUARD_SIZE);
+        cn_thread_free(world->thread);
+    }
+    cn_store_free(world->store);
+    if (world->account.used[CN_QUOTA_MEMORY] != 0)
+        die("not everything was given back");
+    free(world->externs);
+    free(world->globals);
+}
+
+/* A stack full of garbage with nothing behind it. */
+static void make_thread(struct world *world, uint64_t garbage)
+{
+    if (cn_thread_new(world->store, STACK_SIZE, &world->thread) != CN_OK)
+        die("no thread");
+    char *end = (char *)world->thread->stack + STACK_SIZE;
+    if (mmap(end, GUARD_SIZE, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != end)
+        munmap(end, 0); /* something stands there already; then that is the guard */
+    for (size_t i = 0; i < STACK_SIZE / sizeof *world->thread->stack; i++)
+        world->thread->stack[i].u64 = garbage + (garbage & 1 ? i << 48 : 0);
+}
+
+/* ------------------------------------------------------------------ what is left */
+
+static uint64_t add(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+static uint64_t name_of_ref(const struct world *world, cn_valtype type, const void *ref)
+{
+    const struct cn_instance *instance = world->instance;
+
+    if (ref == NULL)
+        return 0;
+    if (type == CN_EXTERNREF) {
+        if ((uintptr_t)ref - EXTERNREF_FIRST >= EXTERNREFS)
+            die("an externref has been forged");
+        return (uintptr_t)ref;
+    }
+    for (uint32_t i = 0; i < instance->module->func_count; i++)
+        if (instance->funcs[i] == ref)
+            return i + 1;
+    die("a funcref has been forged");
+    return 0;
+}
+
+static uint64_t value_of(const struct world *world, cn_valtype type, union cn_slot slot)
+{
+    if (cn_valtype_is_ref(type))
+        return name_of_ref(world, type, slot.ref);
+    return type == CN_I32 || type == CN_F32 ? slot.u32 : slot.u64;
+}
+
+static uint64_t hash_state(const struct world *world, const struct cn_functype *type, bool done)
+{
+    const struct cn_instance *instance = world->instance;
+    const struct cn_module *module = instance->module;
+    uint64_t hash = 1;
+
+    for (uint32_t i = 0; i < module->global_count; i++)
+        hash = add(hash, value_of(world, instance->globals[i]->type.type,
+                                  instance->globals[i]->value));
+    for (uint32_t i = 0; i < module->table_count; i++) {
+        const struct cn_table *table = instance->tables[i];
+        hash = add(hash, table->size);
+        for (uint32_t j = 0; j < table->size; j++)
+            hash = add(hash, name_of_ref(world, table->type, table->elements[j]));
+    }
+    for (uint32_t i = 0; i < module->memory_count; i++) {
+        const struct cn_memory *memory = instance->memories[i];
+        hash = add(hash, memory->size);
+        for (uint64_t j = 0; j < memory->size; j += 8)
+            hash = add(hash, cn_load_u64(memory->base + j));
+    }
+    for (uint32_t i = 0; done && i < type->result_count; i++)
+        hash = add(hash, value_of(world, cn_functype_results(type)[i], world->thread->stack[i]));
+    return hash;
+}
+
+static void run_thread(struct world *world, struct outcome *outcome, int64_t fuel)
+{
+    int64_t slice = 7;
+
+    outcome->fuel_left = fuel;
+    do {
+        int64_t due = (int64_t)cn_thread_due(world->thread);
+        slice = slice * 5 % 97 + due;
+        if (slice > outcome->fuel_left)
+            slice = outcome->fuel_left;
+        outcome->stop = cn_thread_run(world->thread, slice);
+        if (world->thread->fuel < 0 || world->thread->fuel > slice)
+            die("fuel went astray");
+        outcome->fuel_left -= slice - world->thread->fuel;
+        if (outcome->stop == CN_STOP_FUEL &&
+            (int64_t)cn_thread_due(world->thread) > outcome->fuel_left)
+            break;
+    } while (outcome->stop == CN_STOP_FUEL || outcome->stop == CN_STOP_YIELD);
+    if (outcome->stop == CN_STOP_TRAP)
+        outcome->trap = world->thread->trap;
+}
+
+struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
+                        uint64_t garbage, bool move_on_grow)
+{
+    const struct cn_module *module = program->module;
+    const struct cn_functype *type = &module->types[module->funcs[func].type];
+    struct outcome outcome = {.stop = CN_STOP_FAILED};
+    struct world world;
+    struct cn_frame frames[8];
+    union cn_slot *arguments = zeroed(type->param_count, sizeof *arguments);
+
+    if (open_world(&world, program, move_on_grow)) {
+        make_thread(&world, garbage);
+        for (uint32_t i = 0; i < type->param_count; i++) {
+            arguments[i].u64 = i * 3 + 2;
+            if (cn_functype_params(type)[i] == CN_EXTERNREF)
+                arguments[i].u64 = EXTERNREF_FIRST + i % EXTERNREFS;
+            if (cn_functype_params(type)[i] == CN_FUNCREF)
+                arguments[i].ref = world.instance->funcs[i % module->func_count];
+        }
+        if (cn_thread_call(world.thread, world.instance->funcs[func], arguments) == CN_OK) {
+            run_thread(&world, &outcome, fuel);
+            (void)cn_thread_frames(world.thread, frames, 8);
+            outcome.state = hash_state(&world, type, outcome.stop == CN_STOP_DONE);
+        }
+    }
+    close_world(&world);
+    free(arguments);
+    return outcome;
+}
+
+struct outcome twin_compare(struct cn_program *program, uint32_t func, int64_t fuel)
+{
+    struct outcome one = twin_run(program, func, fuel, 0, false);
+    struct outcome two = twin_run(program, func, fuel, 0xa5a5a5a5a5a5a5a5u, true);
+
+    if (one.stop != two.stop || one.trap != two.trap || one.fuel_left != two.fuel_left ||
+        one.state != two.state) {
+        fprintf(stderr, "twin: stops %d %d, traps %d %d, fuel %lld %lld, states %llx %llx\n",
+                one.stop, two.stop, one.trap, two.trap, (long long)one.fuel_left,
+                (long long)two.fuel_left, (unsigned long long)one.state,
+                (unsigned long long)two.state);
+        die("two runs of verified code differ");
+    }
+    return one;
+}
