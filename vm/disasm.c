@@ -6,7 +6,7 @@
 
 #include "core/bytes.h"
 #include "vm/field.h"
-#include "vm/name.h"
+#include "core/name.h"
 
 #define LINE_ROOM 320
 #define COMMENT_COLUMN 44

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "vm/instance.h"
-#include "vm/name.h"
+#include "core/name.h"
 
 #define NAME_ROOM 40
 #define TYPE_ROOM 80

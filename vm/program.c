@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "vm/handlers.h"
-#include "vm/name.h"
+#include "core/name.h"
 #include "vm/verify.h"
 
 /* A larger scratch is not kept for the next function. */

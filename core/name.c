@@ -1,4 +1,4 @@
-#include "vm/name.h"
+#include "core/name.h"
 
 #include <stdint.h>
 

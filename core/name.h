@@ -1,6 +1,6 @@
 /* Names out of modules, which may hold anything, as text for people. */
-#ifndef CN_VM_NAME_H
-#define CN_VM_NAME_H
+#ifndef CN_CORE_NAME_H
+#define CN_CORE_NAME_H
 
 #include "core/bytes.h"
 

@@ -1,0 +1,56 @@
+#include "loader/load.h"
+
+#include "loader/decode.h"
+
+static enum cn_status validate_bodies(struct cn_loading *loading)
+{
+    struct cn_module *module = loading->module;
+
+    for (uint32_t i = module->imported_func_count; i < module->func_count; i++)
+        CN_TRY(cn_validate_body(loading->validator, &module->funcs[i]));
+    return CN_OK;
+}
+
+static enum cn_status load(struct cn_loading *loading)
+{
+    struct cn_module *module = loading->module;
+
+    if (cn_validator_new(loading->allocator, module, &loading->validator) != CN_OK)
+        return cn_fail_memory(loading->error);
+    loading->validator->reader = (struct cn_reader){.file = module->file.at,
+                                                    .error = loading->error};
+    CN_TRY(cn_decode(loading));
+    return validate_bodies(loading);
+}
+
+enum cn_status cn_load(struct cn_bytes file, struct cn_allocator allocator,
+                       struct cn_module **result, struct cn_error *error)
+{
+    struct cn_module *module = cn_alloc(allocator, sizeof *module);
+
+    if (module == NULL)
+        return cn_fail_memory(error);
+    module->file = file;
+    module->start = CN_NO_INDEX;
+    cn_arena_init(&module->arena, allocator);
+
+    struct cn_loading loading = {.module = module, .allocator = allocator, .error = error};
+    enum cn_status status = load(&loading);
+    cn_free(allocator, loading.sigs, loading.sig_room * sizeof *loading.sigs);
+    cn_validator_free(loading.validator);
+    if (status != CN_OK) {
+        cn_module_free(module);
+        return status;
+    }
+    *result = module;
+    return CN_OK;
+}
+
+void cn_module_free(struct cn_module *module)
+{
+    if (module == NULL)
+        return;
+    struct cn_allocator allocator = module->arena.allocator;
+    cn_arena_release(&module->arena);
+    cn_free(allocator, module, sizeof *module);
+}

@@ -1,0 +1,164 @@
+/* How each operator is typed: rows of spec/wasm.def, and for those whose types depend on more
+ * than themselves the function that knows. */
+#include <string.h>
+
+#include "core/wasm.h"
+#include "loader/validate.h"
+
+struct row {
+    const char *text;
+    const char *types;
+    uint8_t immediate;
+};
+
+static const struct row rows[256] = {
+#define OP(byte, name, text, immediates, types) [byte] = {text, types, CN_IMM_##immediates},
+#define OP_FC(number, name, text, immediates, types)
+#include "spec/wasm.def"
+#undef OP
+#undef OP_FC
+};
+
+static const struct row prefixed_rows[CN_PREFIXED_RULES] = {
+#define OP(byte, name, text, immediates, types)
+#define OP_FC(number, name, text, immediates, types) [number] = {text, types, CN_IMM_##immediates},
+#include "spec/wasm.def"
+#undef OP
+#undef OP_FC
+};
+
+typedef enum cn_status check_function(struct cn_validator *v, const struct cn_rule *rule);
+
+static check_function *const checks[256] = {
+    [CN_WASM_UNREACHABLE] = cn_check_unreachable,
+    [CN_WASM_BLOCK] = cn_check_block,
+    [CN_WASM_LOOP] = cn_check_loop,
+    [CN_WASM_IF] = cn_check_if,
+    [CN_WASM_ELSE] = cn_check_else,
+    [CN_WASM_END] = cn_check_end,
+    [CN_WASM_BR] = cn_check_br,
+    [CN_WASM_BR_IF] = cn_check_br_if,
+    [CN_WASM_BR_TABLE] = cn_check_br_table,
+    [CN_WASM_RETURN] = cn_check_return,
+    [CN_WASM_CALL] = cn_check_call,
+    [CN_WASM_CALL_INDIRECT] = cn_check_call_indirect,
+    [CN_WASM_RETURN_CALL] = cn_check_return_call,
+    [CN_WASM_RETURN_CALL_INDIRECT] = cn_check_return_call_indirect,
+    [CN_WASM_DROP] = cn_check_drop,
+    [CN_WASM_SELECT] = cn_check_select,
+    [CN_WASM_SELECT_T] = cn_check_select_typed,
+    [CN_WASM_GLOBAL_GET] = cn_check_global_get,
+    [CN_WASM_GLOBAL_SET] = cn_check_global_set,
+    [CN_WASM_TABLE_GET] = cn_check_table_get,
+    [CN_WASM_TABLE_SET] = cn_check_table_set,
+    [CN_WASM_MEMORY_SIZE] = cn_check_memory_op,
+    [CN_WASM_MEMORY_GROW] = cn_check_memory_op,
+    [CN_WASM_REF_NULL] = cn_check_ref_null,
+    [CN_WASM_REF_IS_NULL] = cn_check_ref_is_null,
+    [CN_WASM_REF_FUNC] = cn_check_ref_func,
+    [0xfc] = cn_check_prefixed,
+    [0xfd] = cn_check_simd,
+};
+
+#define PREFIXED(name) [CN_WASM_##name & 0xff]
+
+static check_function *const prefixed_checks[CN_PREFIXED_RULES] = {
+    PREFIXED(MEMORY_INIT) = cn_check_memory_init,
+    PREFIXED(DATA_DROP) = cn_check_data_drop,
+    PREFIXED(MEMORY_COPY) = cn_check_memory_copy,
+    PREFIXED(MEMORY_FILL) = cn_check_memory_op,
+    PREFIXED(TABLE_INIT) = cn_check_table_init,
+    PREFIXED(ELEM_DROP) = cn_check_elem_drop,
+    PREFIXED(TABLE_COPY) = cn_check_table_copy,
+    PREFIXED(TABLE_GROW) = cn_check_table_grow,
+    PREFIXED(TABLE_SIZE) = cn_check_table_size,
+    PREFIXED(TABLE_FILL) = cn_check_table_fill,
+};
+
+/* Binary logarithms of how many bytes loads and stores move. */
+static const uint8_t aligns[256] = {
+    [CN_WASM_I32_LOAD] = 2,     [CN_WASM_I64_LOAD] = 3,     [CN_WASM_F32_LOAD] = 2,
+    [CN_WASM_F64_LOAD] = 3,     [CN_WASM_I32_LOAD16_S] = 1, [CN_WASM_I32_LOAD16_U] = 1,
+    [CN_WASM_I64_LOAD16_S] = 1, [CN_WASM_I64_LOAD16_U] = 1, [CN_WASM_I64_LOAD32_S] = 2,
+    [CN_WASM_I64_LOAD32_U] = 2, [CN_WASM_I32_STORE] = 2,    [CN_WASM_I64_STORE] = 3,
+    [CN_WASM_F32_STORE] = 2,    [CN_WASM_F64_STORE] = 3,    [CN_WASM_I32_STORE16] = 1,
+    [CN_WASM_I64_STORE16] = 1,  [CN_WASM_I64_STORE32] = 2,
+};
+
+static uint8_t type_of_letter(char letter)
+{
+    switch (letter) {
+    case 'i':
+        return CN_I32;
+    case 'l':
+        return CN_I64;
+    case 'f':
+        return CN_F32;
+    default:
+        return CN_F64;
+    }
+}
+
+static uint8_t kind_of(const struct row *row)
+{
+    switch (row->immediate) {
+    case CN_IMM_NONE:
+        return CN_RULE_PLAIN;
+    case CN_IMM_MEMARG:
+        return CN_RULE_MEMARG;
+    case CN_IMM_I32:
+        return CN_RULE_I32;
+    case CN_IMM_I64:
+        return CN_RULE_I64;
+    case CN_IMM_F32:
+        return CN_RULE_F32;
+    case CN_IMM_F64:
+        return CN_RULE_F64;
+    default:
+        return CN_RULE_ILLEGAL;
+    }
+}
+
+/* Operands stand at the top of the stack, the last one highest: in the highest byte. */
+static void set_types(struct cn_rule *rule, const char *types)
+{
+    const char *colon = strchr(types, ':');
+
+    if (colon == NULL)
+        return;
+    rule->pops = (uint8_t)(colon - types);
+    for (unsigned i = 0; i < rule->pops; i++) {
+        unsigned shift = 8 * (4 - rule->pops + i);
+        rule->want |= (uint32_t)type_of_letter(types[i]) << shift;
+        rule->mask |= (uint32_t)0xff << shift;
+    }
+    if (colon[1] != '\0') {
+        rule->pushes = 1;
+        rule->result = type_of_letter(colon[1]);
+    }
+}
+
+static void set_rule(struct cn_rule *rule, const struct row *row, check_function *check)
+{
+    *rule = (struct cn_rule){.text = row->text, .check = check};
+    if (check != NULL)
+        rule->kind = CN_RULE_CHECK;
+    else if (row->text != NULL)
+        rule->kind = kind_of(row);
+    if (row->text != NULL)
+        set_types(rule, row->types);
+}
+
+void cn_rules_init(struct cn_validator *v)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        set_rule(&v->rules[i], &rows[i], checks[i]);
+        v->rules[i].align = aligns[i];
+    }
+    for (unsigned i = 0; i < CN_PREFIXED_RULES; i++)
+        set_rule(&v->prefixed[i], &prefixed_rows[i], prefixed_checks[i]);
+    v->rules[CN_WASM_NOP].kind = CN_RULE_PLAIN;
+    v->rules[CN_WASM_LOCAL_GET].kind = CN_RULE_LOCAL_GET;
+    v->rules[CN_WASM_LOCAL_SET].kind = CN_RULE_LOCAL_SET;
+    v->rules[CN_WASM_LOCAL_TEE].kind = CN_RULE_LOCAL_TEE;
+}
