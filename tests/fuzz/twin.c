@@ -222,6 +222,9 @@ struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
                 arguments[i].ref = world.instance->funcs[i % module->func_count];
         }
         if (cn_thread_call(world.thread, world.instance->funcs[func], arguments) == CN_OK) {
+            world.thread->r0 = world.thread->r1 = garbage;
+            world.thread->f0 = (double)garbage;
+            world.thread->g0 = (float)garbage;
             run_thread(&world, &outcome, fuel);
             (void)cn_thread_frames(world.thread, frames, 8);
             outcome.state = hash_state(&world, type, outcome.stop == CN_STOP_DONE);
