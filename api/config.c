@@ -1,0 +1,226 @@
+/* What a VM is given: arguments, environment, descriptors, quotas. Paths and addresses are
+ * opened here and nowhere else. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/internal.h"
+
+#define LISTEN_BACKLOG 511
+
+cordon_config_t *cordon_config_new(cordon_error_t *error)
+{
+    cordon_config_t *config = cn_alloc(cn_heap, sizeof *config);
+    struct cn_account defaults;
+
+    if (config == NULL) {
+        cn_api_fail(error, CORDON_QUOTA, "no memory left");
+        return NULL;
+    }
+    cn_arena_init(&config->arena, cn_heap);
+    cn_account_init(&defaults);
+    memcpy(config->limit, defaults.limit, sizeof config->limit);
+    for (int i = 0; i < 3; i++)
+        config->stdio[i] = -1;
+    return config;
+}
+
+void cordon_config_free(cordon_config_t *config)
+{
+    if (config == NULL)
+        return;
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        close(config->dirs[i].host);
+    for (uint32_t i = 0; i < config->listener_count; i++)
+        close(config->listeners[i]);
+    cn_free(cn_heap, config->args, config->arg_room * sizeof *config->args);
+    cn_free(cn_heap, config->environ, config->environ_room * sizeof *config->environ);
+    cn_free(cn_heap, config->dirs, config->dir_room * sizeof *config->dirs);
+    cn_free(cn_heap, config->listeners, config->listener_room * sizeof *config->listeners);
+    cn_arena_release(&config->arena);
+    cn_free(cn_heap, config, sizeof *config);
+}
+
+/* Room for one more element of a list. */
+static bool grow(void *list, uint32_t count, uint32_t *room, size_t size, cordon_error_t *error)
+{
+    void **place = list;
+    uint32_t more = *room ? *room * 2 : 8;
+
+    if (count < *room)
+        return true;
+    void *moved = cn_resize(cn_heap, *place, *room * size, more * size);
+    if (moved == NULL)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    *place = moved;
+    *room = more;
+    return true;
+}
+
+static const char *keep(cordon_config_t *config, const char *text, cordon_error_t *error)
+{
+    size_t size = strlen(text) + 1;
+    char *kept = cn_arena_alloc(&config->arena, size);
+
+    if (kept == NULL) {
+        cn_api_fail(error, CORDON_QUOTA, "no memory left");
+        return NULL;
+    }
+    return memcpy(kept, text, size);
+}
+
+bool cordon_config_arg(cordon_config_t *config, const char *text, cordon_error_t *error)
+{
+    if (!grow(&config->args, config->arg_count, &config->arg_room, sizeof *config->args, error))
+        return false;
+    const char *kept = keep(config, text, error);
+    if (kept == NULL)
+        return false;
+    config->args[config->arg_count++] = kept;
+    return true;
+}
+
+bool cordon_config_env(cordon_config_t *config, const char *text, cordon_error_t *error)
+{
+    if (strchr(text, '=') == NULL || text[0] == '=')
+        return cn_api_fail(error, CORDON_MISUSE, "environment \"%s\": expected KEY=VALUE", text);
+    if (!grow(&config->environ, config->environ_count, &config->environ_room,
+              sizeof *config->environ, error))
+        return false;
+    const char *kept = keep(config, text, error);
+    if (kept == NULL)
+        return false;
+    config->environ[config->environ_count++] = kept;
+    return true;
+}
+
+bool cordon_config_stdio(cordon_config_t *config, int number, int fd, cordon_error_t *error)
+{
+    if (number < 0 || number > 2)
+        return cn_api_fail(error, CORDON_MISUSE, "stdio number %d: expected 0, 1 or 2", number);
+    config->stdio[number] = fd;
+    return true;
+}
+
+bool cordon_config_dir(cordon_config_t *config, const char *path, const char *guest,
+                       bool read_only, cordon_error_t *error)
+{
+    if (!grow(&config->dirs, config->dir_count, &config->dir_room, sizeof *config->dirs, error))
+        return false;
+    const char *kept = keep(config, guest, error);
+    if (kept == NULL)
+        return false;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return cn_api_fail(error, CORDON_IO, "directory %s: %s", path, strerror(errno));
+    config->dirs[config->dir_count++] = (struct cn_wasi_dir){fd, kept, read_only};
+    return true;
+}
+
+/* ------------------------------------------------------------------ listeners */
+
+/* "HOST:PORT" or "[V6]:PORT" into a socket address; its size, or 0. */
+static socklen_t parse_address(const char *text, struct sockaddr_storage *result)
+{
+    char host[64];
+    const char *colon = strrchr(text, ':');
+    struct sockaddr_in *v4 = (struct sockaddr_in *)result;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)result;
+    char *end;
+
+    memset(result, 0, sizeof *result);
+    if (colon == NULL || (size_t)(colon - text) >= sizeof host || colon[1] < '0' ||
+        colon[1] > '9')
+        return 0;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (*end != '\0' || port > 65535)
+        return 0;
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    size_t size = strlen(host);
+    if (size > 2 && host[0] == '[' && host[size - 1] == ']') {
+        host[size - 1] = '\0';
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? sizeof *v6 : 0;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons((uint16_t)port);
+    return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? sizeof *v4 : 0;
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof bound;
+
+    if (getsockname(fd, (struct sockaddr *)&bound, &size) != 0)
+        return 0;
+    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                             : ((struct sockaddr_in *)&bound)->sin_port);
+}
+
+static int open_listener(const struct sockaddr_storage *address, socklen_t size)
+{
+    const int yes = 1;
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (bind(fd, (const struct sockaddr *)address, size) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+bool cordon_config_listen(cordon_config_t *config, const char *address, uint16_t *port,
+                          cordon_error_t *error)
+{
+    struct sockaddr_storage parsed;
+    socklen_t size = parse_address(address, &parsed);
+
+    if (size == 0)
+        return cn_api_fail(error, CORDON_MISUSE,
+                           "listener \"%s\": expected a numeric ADDRESS:PORT such as "
+                           "127.0.0.1:8080 or [::1]:8080", address);
+    if (!grow(&config->listeners, config->listener_count, &config->listener_room,
+              sizeof *config->listeners, error))
+        return false;
+    int fd = open_listener(&parsed, size);
+    if (fd < 0)
+        return cn_api_fail(error, CORDON_IO, "listener %s: %s", address, strerror(errno));
+    config->listeners[config->listener_count++] = fd;
+    *port = port_of(fd);
+    return true;
+}
+
+/* ------------------------------------------------------------------ quotas */
+
+bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota, uint64_t value,
+                         cordon_error_t *error)
+{
+    if ((unsigned)quota >= CORDON_QUOTA_COUNT)
+        return cn_api_fail(error, CORDON_MISUSE, "there is no quota number %d", (int)quota);
+    config->limit[quota] = value;
+    return true;
+}
+
+void cordon_config_test_mode(cordon_config_t *config, bool preempt_everywhere, bool move_on_grow)
+{
+    config->preempt_everywhere = preempt_everywhere;
+    config->move_on_grow = move_on_grow;
+}
+
+const char *cordon_quota_name(cordon_quota_t quota)
+{
+    return (unsigned)quota < CORDON_QUOTA_COUNT ? cn_quota_key((enum cn_quota)quota) : "";
+}

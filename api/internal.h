@@ -1,0 +1,83 @@
+/* What the handles of cordon.h stand for. Shared by the files of api/ alone. */
+#ifndef CN_API_INTERNAL_H
+#define CN_API_INTERNAL_H
+
+#include "core/error.h"
+#include "core/module.h"
+#include "host/vm.h"
+#include "include/cordon.h"
+#include "loader/translate.h"
+
+struct cordon_host {
+    cordon_translation_t translation;
+};
+
+struct cordon_module {
+    struct cn_module *module;
+    struct cn_program *program;
+    struct cn_translator *translator; /* kept for functions without code and for traps */
+};
+
+/* A function that a linker offers. */
+struct cn_binding {
+    struct cn_binding *next;
+    char *module, *name;
+    const struct cn_functype *type;
+    cn_host_fn call;
+    struct cn_native *native; /* for cordon_bind: the libffi side */
+    cordon_raw_fn raw;
+    void *user;
+};
+
+struct cordon_linker {
+    struct cn_arena arena;
+    struct cn_binding *bindings;
+    bool allows_wasi;
+};
+
+struct cordon_config {
+    struct cn_arena arena;
+    const char **args, **environ;
+    struct cn_wasi_dir *dirs;
+    int *listeners;
+    uint32_t arg_count, environ_count, dir_count, listener_count;
+    uint32_t arg_room, environ_room, dir_room, listener_room;
+    int stdio[3];
+    uint64_t limit[CORDON_QUOTA_COUNT];
+    bool preempt_everywhere, move_on_grow;
+};
+
+struct cordon_vm {
+    struct cn_vm vm; /* first: a control is the VM seen from other threads */
+    struct cordon_module *module;
+    bool is_initialized; /* start and _initialize have run */
+};
+
+/* Writes the error; returns false, so that a caller can return it. */
+bool cn_api_fail(cordon_error_t *error, cordon_kind_t kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same from a failure of a layer below. */
+bool cn_api_fail_with(cordon_error_t *error, const struct cn_error *cause);
+
+/* Fills the public result from how the VM ended. */
+void cn_api_result(struct cordon_vm *vm, cordon_result_t *result);
+
+cordon_type_t cn_api_type(cn_valtype type);
+
+/* Parses "f64(f64, f64)" into a type in the arena; false with CORDON_MISUSE. */
+bool cn_api_signature(struct cn_arena *arena, const char *signature,
+                      const struct cn_functype **type, cordon_error_t *error);
+
+/* Prepares a C function for calls of that type; NULL when libffi cannot. In the arena. */
+struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_functype *type,
+                                void (*function)(void));
+/* The cn_host_fn of such a function; env is the binding. */
+enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot *slots);
+
+/* What the linker and the VM's WASI offer for an import, as a function of the VM's store. */
+bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,
+                    const struct cn_module *module, uint32_t import, struct cn_extern *result,
+                    cordon_error_t *error);
+
+#endif

@@ -1,0 +1,128 @@
+/* Hosts and modules: loading, and translation now or at the first call. */
+#include <string.h>
+
+#include "api/internal.h"
+#include "loader/load.h"
+
+/* A module with more code than this is translated function by function. */
+#define LAZY_CODE_BYTES (1u << 20)
+
+const char *cordon_version(void)
+{
+    return CORDON_VERSION;
+}
+
+cordon_host_t *cordon_host_new(cordon_error_t *error)
+{
+    cordon_host_t *host = cn_alloc(cn_heap, sizeof *host);
+
+    if (host == NULL)
+        cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    return host;
+}
+
+void cordon_host_free(cordon_host_t *host)
+{
+    cn_free(cn_heap, host, sizeof *host);
+}
+
+void cordon_host_translation(cordon_host_t *host, cordon_translation_t how)
+{
+    host->translation = how;
+}
+
+static uint64_t code_bytes(const struct cn_module *module)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = module->imported_func_count; i < module->func_count; i++)
+        total += module->funcs[i].body.size;
+    return total;
+}
+
+static enum cn_status translate_all(struct cordon_module *module, struct cn_error *error)
+{
+    const struct cn_module *m = module->module;
+
+    for (uint32_t i = m->imported_func_count; i < m->func_count; i++) {
+        struct cn_code code;
+        CN_TRY(cn_translate(module->translator, i, &code, error));
+        CN_TRY(cn_program_install(module->program, &code, error));
+    }
+    return CN_OK;
+}
+
+static enum cn_status load(cordon_host_t *host, struct cordon_module *module,
+                           struct cn_bytes bytes, struct cn_error *error)
+{
+    CN_TRY(cn_load(bytes, cn_heap, &module->module, error));
+    CN_TRY(cn_program_new(&module->program, module->module, cn_heap));
+    CN_TRY(cn_translator_new(module->module, cn_heap, &module->translator));
+    if (host->translation == CORDON_TRANSLATE_LAZY ||
+        (host->translation == CORDON_TRANSLATE_AUTO &&
+         code_bytes(module->module) > LAZY_CODE_BYTES))
+        return CN_OK;
+    return translate_all(module, error);
+}
+
+cordon_module_t *cordon_module_load(cordon_host_t *host, const void *bytes, size_t size,
+                                    cordon_error_t *error)
+{
+    cordon_module_t *module = cn_alloc(cn_heap, sizeof *module);
+    struct cn_error cause = {0};
+
+    if (module == NULL) {
+        cn_api_fail(error, CORDON_QUOTA, "no memory left");
+        return NULL;
+    }
+    cause.status = load(host, module, (struct cn_bytes){bytes, size}, &cause);
+    if (cause.status == CN_OK)
+        return module;
+    cn_api_fail_with(error, &cause);
+    cordon_module_free(module);
+    return NULL;
+}
+
+void cordon_module_free(cordon_module_t *module)
+{
+    if (module == NULL)
+        return;
+    cn_translator_free(module->translator);
+    cn_program_free(module->program);
+    cn_module_free(module->module);
+    cn_free(cn_heap, module, sizeof *module);
+}
+
+cordon_type_t cn_api_type(cn_valtype type)
+{
+    switch (type) {
+    case CN_I32:
+        return CORDON_I32;
+    case CN_I64:
+        return CORDON_I64;
+    case CN_F32:
+        return CORDON_F32;
+    case CN_F64:
+        return CORDON_F64;
+    case CN_FUNCREF:
+        return CORDON_FUNCREF;
+    default:
+        return CORDON_EXTERNREF;
+    }
+}
+
+bool cordon_module_signature(const cordon_module_t *module, const char *name, uint32_t *params,
+                             uint32_t *results, cordon_type_t *types, uint32_t room)
+{
+    const struct cn_module *m = module->module;
+    const struct cn_export *export = cn_module_find_export(m, cn_bytes_of(name));
+
+    if (export == NULL || export->kind != CN_EXTERN_FUNC)
+        return false;
+    const struct cn_functype *type = &m->types[m->funcs[export->index].type];
+    *params = type->param_count;
+    *results = type->result_count;
+    for (uint32_t i = 0; i < type->param_count + type->result_count && i < room; i++)
+        types[i] = cn_api_type(type->types[i]);
+    return true;
+}

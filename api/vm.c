@@ -1,0 +1,308 @@
+/* Virtual machines: made from a module, what the linker offers and what the config grants. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/internal.h"
+
+_Static_assert((int)CORDON_QUOTA_COUNT == (int)CN_QUOTA_COUNT, "cordon.h has the rows of quota.def");
+
+/* The layer below asks for a function's code when the guest first calls it. */
+static enum cn_status translate_one(void *context, struct cn_program *program, uint32_t func,
+                                    struct cn_error *error)
+{
+    struct cordon_module *module = context;
+    struct cn_code code;
+
+    CN_TRY(cn_translate(module->translator, func, &code, error));
+    return cn_program_install(program, &code, error);
+}
+
+static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordon_error_t *error)
+{
+    struct cn_error cause = {0};
+    struct cn_wasi_config granted = {
+        .args = config->args, .arg_count = config->arg_count,
+        .environ = config->environ, .environ_count = config->environ_count,
+        .stdio = {config->stdio[0], config->stdio[1], config->stdio[2]},
+        .dirs = config->dirs, .dir_count = config->dir_count,
+        .listeners = config->listeners, .listener_count = config->listener_count,
+        .account = &vm->vm.account,
+        .waker = {&vm->vm, cn_vm_loop, cn_vm_wake},
+    };
+
+    cause.status = cn_wasi_new(&granted, &vm->vm.wasi, &cause);
+    return cause.status == CN_OK || cn_api_fail_with(error, &cause);
+}
+
+static bool instantiate(struct cordon_vm *vm, const cordon_linker_t *linker,
+                        cordon_error_t *error)
+{
+    const struct cn_module *module = vm->module->module;
+    struct cn_error cause = {0};
+    struct cn_extern *externs =
+        cn_alloc_array(cn_heap, module->import_count, sizeof *externs);
+
+    if (externs == NULL)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    bool resolved = true;
+    for (uint32_t i = 0; i < module->import_count && resolved; i++)
+        resolved = cn_api_resolve(linker, &vm->vm, module, i, &externs[i], error);
+    if (resolved)
+        cause.status = cn_instantiate(vm->vm.store, vm->module->program, externs,
+                                      &vm->vm.instance, &cause);
+    cn_free(cn_heap, externs, module->import_count * sizeof *externs);
+    if (!resolved)
+        return false;
+    return cause.status == CN_OK || cn_api_fail_with(error, &cause);
+}
+
+/* The module's own structures count as the guest's too. */
+static bool charge_module(struct cordon_vm *vm, cordon_error_t *error)
+{
+    uint64_t size = cn_arena_size(&vm->module->module->arena);
+
+    if (cn_account_charge(&vm->vm.account, CN_QUOTA_MEMORY, size) == CN_OK)
+        return true;
+    return cn_api_fail(error, CORDON_QUOTA,
+                       "the module's %llu bytes of tables exceed the memory quota of %llu "
+                       "(--memory)", (unsigned long long)size,
+                       (unsigned long long)vm->vm.account.limit[CN_QUOTA_MEMORY]);
+}
+
+static bool make(struct cordon_vm *vm, const cordon_linker_t *linker,
+                 const cordon_config_t *config, cordon_error_t *error)
+{
+    struct cn_vm *inner = &vm->vm;
+    struct cn_error cause = {0};
+
+    if (!charge_module(vm, error) || !make_wasi(vm, config, error))
+        return false;
+    cause.status = cn_store_new(&inner->store, &inner->account);
+    if (cause.status != CN_OK)
+        return cn_api_fail_with(error, &cause);
+    inner->store->move_on_grow = config->move_on_grow;
+    if (!instantiate(vm, linker, error))
+        return false;
+    cause.status =
+        cn_thread_new(inner->store, inner->account.limit[CN_QUOTA_STACK], &inner->thread);
+    if (cause.status != CN_OK)
+        return cn_api_fail(error, CORDON_QUOTA,
+                           "no room for the call stack within the memory quota (--memory)");
+    inner->thread->user = vm;
+    return true;
+}
+
+cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
+                           const cordon_linker_t *linker, const cordon_config_t *config,
+                           cordon_error_t *error)
+{
+    cordon_vm_t *vm = cn_alloc(cn_heap, sizeof *vm);
+
+    (void)host;
+    if (vm == NULL) {
+        cn_api_fail(error, CORDON_QUOTA, "no memory left");
+        return NULL;
+    }
+    cn_vm_init(&vm->vm);
+    memcpy(vm->vm.account.limit, config->limit, sizeof config->limit);
+    vm->vm.preempt_everywhere = config->preempt_everywhere;
+    vm->vm.translate = translate_one;
+    vm->vm.translate_context = module;
+    vm->module = module;
+    if (make(vm, linker, config, error))
+        return vm;
+    cordon_vm_free(vm);
+    return NULL;
+}
+
+void cordon_vm_free(cordon_vm_t *vm)
+{
+    if (vm == NULL)
+        return;
+    cn_vm_release(&vm->vm);
+    cn_free(cn_heap, vm, sizeof *vm);
+}
+
+/* ------------------------------------------------------------------ running */
+
+static struct cn_func *export_func(struct cordon_vm *vm, const char *name)
+{
+    struct cn_extern found;
+
+    if (!cn_instance_export(vm->vm.instance, cn_bytes_of(name), &found) ||
+        found.kind != CN_EXTERN_FUNC)
+        return NULL;
+    return found.func;
+}
+
+/* Runs a function that takes and gives nothing; false when the run is over. */
+static bool run_plain(struct cordon_vm *vm, struct cn_func *func)
+{
+    if (func == NULL)
+        return true;
+    cn_vm_call(&vm->vm, func, NULL, NULL);
+    return vm->vm.end.kind == CN_END_DONE;
+}
+
+static bool initialize(struct cordon_vm *vm, bool reactor)
+{
+    uint32_t start = vm->module->module->start;
+
+    if (vm->is_initialized)
+        return true;
+    vm->is_initialized = true;
+    if (start != CN_NO_INDEX && !run_plain(vm, vm->vm.instance->funcs[start]))
+        return false;
+    struct cn_func *func = reactor ? export_func(vm, "_initialize") : NULL;
+    return func == NULL || func->type->param_count > 0 || run_plain(vm, func);
+}
+
+bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error)
+{
+    struct cn_func *main = export_func(vm, "_start");
+
+    if (main == NULL && export_func(vm, "_initialize") == NULL &&
+        vm->module->module->start == CN_NO_INDEX)
+        return cn_api_fail(error, CORDON_NO_EXPORT,
+                           "the module exports no _start: it is no command; call one of its "
+                           "functions with --invoke NAME");
+    if (main != NULL && (main->type->param_count > 0 || main->type->result_count > 0))
+        return cn_api_fail(error, CORDON_LINK, "_start has a type other than () -> ()");
+    if (initialize(vm, main == NULL))
+        run_plain(vm, main);
+    cn_api_result(vm, result);
+    return true;
+}
+
+static union cn_slot slot_of(const cordon_value_t *value)
+{
+    union cn_slot slot = {0};
+
+    switch (value->type) {
+    case CORDON_I32:
+        slot.u64 = (uint32_t)value->i32;
+        break;
+    case CORDON_F32:
+        slot.f32 = value->f32;
+        break;
+    case CORDON_FUNCREF:
+        break; /* only the null reference can come from outside */
+    case CORDON_EXTERNREF:
+        slot.ref = value->ref;
+        break;
+    default:
+        slot.i64 = value->i64;
+        break;
+    }
+    return slot;
+}
+
+static cordon_value_t value_of(union cn_slot slot, cn_valtype type)
+{
+    cordon_value_t value = {.type = cn_api_type(type)};
+
+    switch (value.type) {
+    case CORDON_I32:
+        value.i32 = slot.i32;
+        break;
+    case CORDON_F32:
+        value.f32 = slot.f32;
+        break;
+    case CORDON_FUNCREF:
+    case CORDON_EXTERNREF:
+        value.ref = slot.ref;
+        break;
+    default:
+        value.i64 = slot.i64;
+        break;
+    }
+    return value;
+}
+
+static bool arguments_fit(const struct cn_functype *type, const char *name,
+                          const cordon_value_t *arguments, uint32_t count, uint32_t room,
+                          cordon_error_t *error)
+{
+    char text[160];
+    bool fits = count == type->param_count && type->result_count <= room;
+
+    for (uint32_t i = 0; fits && i < count; i++)
+        fits = arguments[i].type == cn_api_type(cn_functype_params(type)[i]);
+    return fits || cn_api_fail(error, CORDON_MISUSE, "function %s has the type %s, given were %u arguments",
+                               name, cn_functype_print(type, text, sizeof text), count);
+}
+
+bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,
+                      uint32_t argument_count, cordon_value_t *results, uint32_t result_room,
+                      cordon_result_t *result, cordon_error_t *error)
+{
+    struct cn_func *func = export_func(vm, name);
+
+    if (func == NULL)
+        return cn_api_fail(error, CORDON_NO_EXPORT, "the module exports no function %s", name);
+    const struct cn_functype *type = func->type;
+    if (!arguments_fit(type, name, arguments, argument_count, result_room, error))
+        return false;
+    uint32_t room = type->param_count + type->result_count;
+    union cn_slot *slots = cn_alloc_array(cn_heap, room, sizeof *slots);
+    if (slots == NULL)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    for (uint32_t i = 0; i < argument_count; i++)
+        slots[i] = slot_of(&arguments[i]);
+    if (initialize(vm, true))
+        cn_vm_call(&vm->vm, func, slots, slots + type->param_count);
+    for (uint32_t i = 0; vm->vm.end.kind == CN_END_DONE && i < type->result_count; i++)
+        results[i] = value_of(slots[type->param_count + i], cn_functype_results(type)[i]);
+    cn_free(cn_heap, slots, room * sizeof *slots);
+    cn_api_result(vm, result);
+    return true;
+}
+
+/* ------------------------------------------------------------------ control and figures */
+
+void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
+{
+    const struct cn_account *account = &vm->vm.account;
+
+    memset(stats, 0, sizeof *stats);
+    stats->wall_ns = cn_vm_wall_ns(&vm->vm);
+    stats->cpu_ns = cn_vm_cpu_ns(&vm->vm);
+    stats->fuel = account->used[CN_QUOTA_FUEL];
+    memcpy(stats->used, account->used, sizeof stats->used);
+    memcpy(stats->peak, account->peak, sizeof stats->peak);
+    memcpy(stats->limit, account->limit, sizeof stats->limit);
+    memcpy(stats->refused, account->refused, sizeof stats->refused);
+    if (vm->vm.wasi == NULL)
+        return;
+    struct cn_wasi_stats wasi = cn_wasi_stats(vm->vm.wasi);
+    stats->net_in = wasi.net_in;
+    stats->net_out = wasi.net_out;
+    stats->connections = wasi.connections;
+    stats->file_read = wasi.file_read;
+    stats->file_written = wasi.file_written;
+}
+
+cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm)
+{
+    return (cordon_ctl_t *)vm;
+}
+
+static struct cn_vm *vm_of(cordon_ctl_t *ctl)
+{
+    return &((cordon_vm_t *)ctl)->vm;
+}
+
+void cordon_ctl_kill(cordon_ctl_t *ctl, int signal)
+{
+    cn_vm_kill(vm_of(ctl), signal > 0 ? signal : 9);
+}
+
+void cordon_ctl_pause(cordon_ctl_t *ctl)
+{
+    cn_vm_pause(vm_of(ctl), true);
+}
+
+void cordon_ctl_resume(cordon_ctl_t *ctl)
+{
+    cn_vm_pause(vm_of(ctl), false);
+}

@@ -1,0 +1,70 @@
+#include "cli/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/options.h"
+
+#define LARGEST ((size_t)1 << 30)
+
+static bool fail(int *code, int with, const char *path, const char *why)
+{
+    cli_complain("%s: %s", path, why);
+    *code = with;
+    return false;
+}
+
+/* The bytes are copied, not mapped: a mapped file could change after it was validated. */
+static bool read_all(int fd, struct cli_file *file, size_t room, const char *path, int *code)
+{
+    for (;;) {
+        if (file->size == room) {
+            room *= 2;
+            uint8_t *more = room <= 2 * LARGEST ? realloc(file->bytes, room) : NULL;
+            if (more == NULL)
+                return fail(code, 126, path, "too large for a module: more than 1 GiB");
+            file->bytes = more;
+        }
+        ssize_t count = read(fd, file->bytes + file->size, room - file->size);
+        if (count == 0)
+            return true;
+        if (count < 0 && errno != EINTR)
+            return fail(code, 127, path, strerror(errno));
+        file->size += count > 0 ? (size_t)count : 0;
+    }
+}
+
+bool cli_file_read(struct cli_file *file, const char *path, int *code)
+{
+    int fd = strcmp(path, "-") == 0 ? dup(0) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat status;
+
+    *file = (struct cli_file){NULL, 0};
+    if (fd < 0)
+        return fail(code, 127, path, strerror(errno));
+    if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+        close(fd);
+        return fail(code, 126, path, "is a directory, expected a WebAssembly module");
+    }
+    size_t room = status.st_size > 0 && (size_t)status.st_size < LARGEST
+                      ? (size_t)status.st_size + 1
+                      : 65536;
+    file->bytes = malloc(room);
+    bool done = file->bytes != NULL && read_all(fd, file, room, path, code);
+    if (file->bytes == NULL)
+        fail(code, 125, path, "no memory left");
+    close(fd);
+    if (!done)
+        cli_file_free(file);
+    return done;
+}
+
+void cli_file_free(struct cli_file *file)
+{
+    free(file->bytes);
+    file->bytes = NULL;
+}

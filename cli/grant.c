@@ -1,0 +1,149 @@
+#include "cli/grant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_ROOM 4200
+
+static bool say(const cordon_error_t *error)
+{
+    cli_complain("%s", error->message);
+    return false;
+}
+
+/* Cuts the suffix from the text when it is there. */
+static bool cut_suffix(char *text, const char *suffix)
+{
+    size_t size = strlen(text), cut = strlen(suffix);
+
+    if (size < cut || strcmp(text + size - cut, suffix) != 0)
+        return false;
+    text[size - cut] = '\0';
+    return true;
+}
+
+static bool grant_split(cordon_config_t *config, const char *option, const char *text,
+                        const char *separator, const char *read_only_suffix)
+{
+    char host[PATH_ROOM];
+    cordon_error_t error;
+
+    if (strlen(text) >= sizeof host) {
+        cli_complain("%s: longer than any path", option);
+        return false;
+    }
+    snprintf(host, sizeof host, "%s", text);
+    bool read_only = cut_suffix(host, read_only_suffix);
+    char *split = strstr(host, separator);
+    const char *guest = host;
+    if (split != NULL) {
+        *split = '\0';
+        guest = split + strlen(separator);
+    }
+    if (host[0] == '\0' || guest[0] == '\0') {
+        cli_complain("%s %s: expected HOST%sGUEST", option, text, separator);
+        return false;
+    }
+    if (host[0] == '~' && (host[1] == '/' || host[1] == '\0') && getenv("HOME") != NULL) {
+        char path[2 * PATH_ROOM];
+        snprintf(path, sizeof path, "%s%s", getenv("HOME"), host + 1);
+        return cordon_config_dir(config, path, guest, read_only, &error) || say(&error);
+    }
+    return cordon_config_dir(config, host, guest, read_only, &error) || say(&error);
+}
+
+static bool grant_volume(cordon_config_t *config, const char *text)
+{
+    if (strchr("/.~", text[0]) == NULL || text[0] == '\0') {
+        cli_complain("--volume %s: named volumes are not available yet; a host directory begins "
+                     "with / . or ~", text);
+        return false;
+    }
+    if (strchr(text, ':') == NULL) {
+        cli_complain("--volume %s: expected HOST:GUEST[:ro]", text);
+        return false;
+    }
+    return grant_split(config, "--volume", text, ":", ":ro");
+}
+
+/* KEY=VALUE as it is, KEY with the caller's value; a variable that is not set stays unset. */
+static bool grant_env(cordon_config_t *config, const char *text)
+{
+    char variable[PATH_ROOM];
+    cordon_error_t error;
+    const char *value;
+
+    if (strchr(text, '=') != NULL)
+        return cordon_config_env(config, text, &error) || say(&error);
+    value = getenv(text);
+    if (value == NULL)
+        return true;
+    size_t size = strlen(text) + strlen(value) + 2;
+    char *long_one = size > sizeof variable ? malloc(size) : variable;
+    if (long_one == NULL) {
+        cli_complain("--env %s: no memory left", text);
+        return false;
+    }
+    snprintf(long_one, size, "%s=%s", text, value);
+    bool granted = cordon_config_env(config, long_one, &error) || say(&error);
+    if (long_one != variable)
+        free(long_one);
+    return granted;
+}
+
+static bool is_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && text[digits] == '\0';
+}
+
+static bool grant_listener(cordon_config_t *config, const char *text, struct cli_report *report)
+{
+    char address[80];
+    cordon_error_t error;
+    uint16_t port;
+
+    if (report->port_count == CLI_LISTENERS_MAX) {
+        cli_complain("--listen: more than %d listeners", CLI_LISTENERS_MAX);
+        return false;
+    }
+    if (strncmp(text, "localhost:", 10) == 0)
+        text += 10;
+    snprintf(address, sizeof address, is_port(text) ? "127.0.0.1:%s" : "%s", text);
+    if (!cordon_config_listen(config, address, &port, &error)) {
+        cli_complain("--listen %s: %s", text, error.message);
+        return false;
+    }
+    const char *asked = strrchr(address, ':');
+    if (asked != NULL && strtoul(asked + 1, NULL, 10) == 0)
+        fprintf(stderr, "cordon: listening on %.*s:%u\n", (int)(asked - address), address, port);
+    report->ports[report->port_count++] = port;
+    return true;
+}
+
+bool cli_grant(cordon_config_t *config, const struct cli_options *options,
+               struct cli_report *report)
+{
+    cordon_error_t error;
+    bool granted = cordon_config_arg(config, options->module, &error) || say(&error);
+
+    for (int i = 0; granted && i < options->arg_count; i++)
+        granted = cordon_config_arg(config, options->args[i], &error) || say(&error);
+    for (int i = 0; granted && i < options->env.count; i++)
+        granted = grant_env(config, options->env.items[i]);
+    for (int i = 0; granted && i < options->dir.count; i++)
+        granted = grant_split(config, "--dir", options->dir.items[i], "::", "::ro");
+    for (int i = 0; granted && i < options->volume.count; i++)
+        granted = grant_volume(config, options->volume.items[i]);
+    for (int i = 0; granted && i < options->listen.count; i++)
+        granted = grant_listener(config, options->listen.items[i], report);
+    for (int i = 0; granted && i < 3; i++)
+        granted = cordon_config_stdio(config, i, i, &error) || say(&error);
+    for (int i = 0; granted && i < CORDON_QUOTA_COUNT; i++)
+        granted = cordon_config_limit(config, (cordon_quota_t)i, options->limit[i], &error) ||
+                  say(&error);
+    cordon_config_test_mode(config, options->preempt_everywhere, options->move_on_grow);
+    return granted;
+}

@@ -1,0 +1,50 @@
+/* The cordon command: which subcommand it is. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/inspect.h"
+#include "cli/options.h"
+#include "cli/run.h"
+
+static int run(int argc, char **argv)
+{
+    struct cli_options options;
+
+    if (!cli_options_parse(&options, argc, argv))
+        return 125;
+    if (options.help) {
+        cli_help();
+        return 0;
+    }
+    if (options.version) {
+        printf("cordon %s\n", cordon_version());
+        return 0;
+    }
+    if (options.module == NULL) {
+        cli_complain("no module given: cordon [run] [options] app.wasm [args] "
+                     "(cordon --help)");
+        return 125;
+    }
+    return cli_run(&options);
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+
+    if (strcmp(command, "run") == 0)
+        return run(argc - 1, argv + 1);
+    if (strcmp(command, "check") == 0)
+        return cli_check(argc - 2, argv + 2);
+    if (strcmp(command, "dump") == 0)
+        return cli_dump(argc - 2, argv + 2);
+    if (strcmp(command, "help") == 0) {
+        cli_help();
+        return 0;
+    }
+    if (argc == 1) {
+        cli_help();
+        return 125;
+    }
+    return run(argc, argv);
+}

@@ -1,0 +1,280 @@
+#include "cli/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Everything that can be said with dashes: the rows of option.def, then those of quota.def. */
+enum option {
+#define OPTION(name, ...) OPTION_##name,
+#define HIDDEN OPTION
+#include "spec/option.def"
+#undef HIDDEN
+#undef OPTION
+    OPTION_help,
+    OPTION_version,
+    OPTION_QUOTAS,
+    OPTION_COUNT = OPTION_QUOTAS + CORDON_QUOTA_COUNT
+};
+
+struct row {
+    const char *name; /* with underscores where people type dashes */
+    char letter;
+    const char *argument;
+    const char *help; /* NULL: hidden */
+};
+
+static const char *const unit_names[] = {
+    [CLI_BYTES] = "SIZE", [CLI_COUNT] = "N", [CLI_NANOSECONDS] = "TIME", [CLI_MILLICORES] = "N",
+};
+
+static const struct row rows[OPTION_COUNT] = {
+#define OPTION(name, letter, argument, help) [OPTION_##name] = {#name, letter, argument, help},
+#define HIDDEN(name, letter, argument, help) [OPTION_##name] = {#name, letter, argument, NULL},
+#include "spec/option.def"
+#undef HIDDEN
+#undef OPTION
+    [OPTION_help] = {"help", 'h', NULL, NULL},
+    [OPTION_version] = {"version", 'V', NULL, NULL},
+#define QUOTA(name, key, unit, limit, what, over)                                                  \
+    [OPTION_QUOTAS + CORDON_##name] = {#key, 0, "", what},
+#include "spec/quota.def"
+#undef QUOTA
+};
+
+static const uint64_t defaults[] = {
+#define NONE CORDON_UNLIMITED
+#define QUOTA(name, key, unit, limit, ...) [CORDON_##name] = limit,
+#include "spec/quota.def"
+#undef QUOTA
+};
+
+/* ------------------------------------------------------------------ saying things */
+
+void cli_complain(const char *format, ...)
+{
+    char text[700];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "cordon: %s\n", text);
+}
+
+/* The name as people type it. */
+static const char *dashed(const char *name, char *text, size_t size)
+{
+    snprintf(text, size, "%s", name);
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '_')
+            *c = '-';
+    return text;
+}
+
+static void help_line(const struct row *row, const char *argument, const char *more)
+{
+    char name[40], left[64];
+
+    dashed(row->name, name, sizeof name);
+    if (row->letter)
+        snprintf(left, sizeof left, "-%c, --%s %s", row->letter, name, argument ? argument : "");
+    else
+        snprintf(left, sizeof left, "--%s %s", name, argument ? argument : "");
+    printf("  %-28s %s%s\n", left, row->help, more);
+}
+
+void cli_help(void)
+{
+    printf("usage: cordon [run] [options] app.wasm [args]     run it under quotas\n"
+           "       cordon check app.wasm                      validate, verify, show imports\n"
+           "       cordon dump app.wasm [function]            show its register code\n"
+           "options:\n");
+    for (int i = 0; i < OPTION_QUOTAS; i++)
+        if (rows[i].help != NULL)
+            help_line(&rows[i], rows[i].argument, "");
+    printf("quotas: sizes as 64m, times as 10s or 500ms, `unlimited`; [default]\n");
+    for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
+        enum cli_unit unit = cli_quota_unit((cordon_quota_t)i);
+        char amount[32], more[40] = "";
+        if (defaults[i] != CORDON_UNLIMITED)
+            snprintf(more, sizeof more, " [%s]",
+                     cli_format_amount(defaults[i], unit, amount, sizeof amount));
+        help_line(&rows[OPTION_QUOTAS + i], unit_names[unit], more);
+    }
+}
+
+/* ------------------------------------------------------------------ finding an option */
+
+static int option_named(const char *name, size_t size)
+{
+    char known[40];
+
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        dashed(rows[i].name, known, sizeof known);
+        if (strlen(known) == size && strncmp(known, name, size) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static int option_lettered(char letter)
+{
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (rows[i].letter == letter)
+            return i;
+    return -1;
+}
+
+static void complain_unknown(const char *argument)
+{
+    const char *names[OPTION_COUNT + 1];
+    static char known[OPTION_COUNT][40];
+    int count = 0;
+
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (rows[i].help != NULL)
+            names[count++] = dashed(rows[i].name, known[i], sizeof known[i]);
+    names[count] = NULL;
+    const char *nearest = cordon_suggest(argument + strspn(argument, "-"), names);
+    if (nearest != NULL)
+        cli_complain("unknown option %s; did you mean --%s? (cordon --help lists all)", argument,
+                     nearest);
+    else
+        cli_complain("unknown option %s (cordon --help lists all)", argument);
+}
+
+/* ------------------------------------------------------------------ taking them in */
+
+static bool set_limit(struct cli_options *options, int quota, const char *text)
+{
+    static const char *const examples[] = {
+        [CLI_BYTES] = "a size such as 64m", [CLI_COUNT] = "a number",
+        [CLI_NANOSECONDS] = "a time such as 10s or 500ms",
+        [CLI_MILLICORES] = "a number of cores such as 0.5",
+    };
+    enum cli_unit unit = cli_quota_unit((cordon_quota_t)quota);
+    char name[40];
+
+    if (!cli_parse_amount(text, unit, &options->limit[quota])) {
+        cli_complain("--%s %s: expected %s, or unlimited",
+                     dashed(rows[OPTION_QUOTAS + quota].name, name, sizeof name), text,
+                     examples[unit]);
+        return false;
+    }
+    options->limit_given[quota] = true;
+    return true;
+}
+
+static bool set_option(struct cli_options *options, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_dir:
+        options->dir.items[options->dir.count++] = value;
+        return true;
+    case OPTION_volume:
+        options->volume.items[options->volume.count++] = value;
+        return true;
+    case OPTION_env:
+        options->env.items[options->env.count++] = value;
+        return true;
+    case OPTION_listen:
+        options->listen.items[options->listen.count++] = value;
+        return true;
+    case OPTION_invoke:
+        options->invoke = value;
+        return true;
+    case OPTION_meta:
+        options->meta = value;
+        return true;
+    default:
+        return set_limit(options, option - OPTION_QUOTAS, value);
+    }
+}
+
+static void set_flag(struct cli_options *options, int option)
+{
+    bool *const flags[] = {
+        [OPTION_stats] = &options->stats, [OPTION_eager] = &options->eager,
+        [OPTION_lazy] = &options->lazy,
+        [OPTION_preempt_everywhere] = &options->preempt_everywhere,
+        [OPTION_move_on_grow] = &options->move_on_grow,
+        [OPTION_help] = &options->help, [OPTION_version] = &options->version,
+    };
+
+    *flags[option] = true;
+}
+
+/* One option at argv[*at], with its argument behind '=' or in the next place. */
+static bool take_option(struct cli_options *options, int argc, char **argv, int *at)
+{
+    const char *argument = argv[*at];
+    const char *value = NULL;
+    int option;
+
+    if (argument[1] == '-') {
+        size_t size = strcspn(argument + 2, "=");
+        option = option_named(argument + 2, size);
+        if (argument[2 + size] == '=')
+            value = argument + 3 + size;
+    } else {
+        option = option_lettered(argument[1]);
+        if (argument[2] != '\0')
+            value = argument + 2;
+    }
+    if (option < 0) {
+        complain_unknown(argument);
+        return false;
+    }
+    if (rows[option].argument == NULL) {
+        if (value != NULL) {
+            cli_complain("%s: this option takes no value", argument);
+            return false;
+        }
+        set_flag(options, option);
+        return true;
+    }
+    if (value == NULL && *at + 1 < argc)
+        value = argv[++*at];
+    if (value == NULL) {
+        cli_complain("%s: expected a value: %s", argument,
+                     rows[option].argument[0] ? rows[option].argument : "an amount");
+        return false;
+    }
+    return set_option(options, option, value);
+}
+
+bool cli_options_parse(struct cli_options *options, int argc, char **argv)
+{
+    struct cli_list *const lists[] = {&options->dir, &options->volume, &options->env,
+                                      &options->listen};
+    int at = 1;
+
+    memset(options, 0, sizeof *options);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        lists[i]->items = calloc((size_t)argc + 1, sizeof(char *));
+        if (lists[i]->items == NULL) {
+            cli_complain("no memory left");
+            return false;
+        }
+    }
+    memcpy(options->limit, defaults, sizeof options->limit);
+    for (; at < argc && argv[at][0] == '-' && argv[at][1] != '\0'; at++) {
+        if (strcmp(argv[at], "--") == 0) {
+            at++;
+            break;
+        }
+        if (!take_option(options, argc, argv, &at))
+            return false;
+    }
+    if (at < argc) {
+        options->module = argv[at];
+        options->args = argv + at + 1;
+        options->arg_count = argc - at - 1;
+    }
+    return true;
+}

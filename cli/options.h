@@ -1,0 +1,43 @@
+/* The command line of `cordon run`, taken apart. */
+#ifndef CN_CLI_OPTIONS_H
+#define CN_CLI_OPTIONS_H
+
+#include "include/cordon.h"
+
+struct cli_list {
+    const char **items;
+    int count;
+};
+
+struct cli_options {
+    struct cli_list dir, volume, env, listen;
+    const char *invoke, *meta;
+    bool stats, eager, lazy, preempt_everywhere, move_on_grow;
+    bool help, version;
+    uint64_t limit[CORDON_QUOTA_COUNT];
+    bool limit_given[CORDON_QUOTA_COUNT];
+    const char *module; /* NULL when there is none */
+    char **args;        /* what follows it */
+    int arg_count;
+};
+
+/* Fills the options from argv[1...]. On a mistake false, after one line on stderr. The lists
+ * are allocated once and live as long as the process. */
+bool cli_options_parse(struct cli_options *options, int argc, char **argv);
+
+/* "64m" to bytes, "500ms" to nanoseconds, "0.2" to thousandths, "100" to a count, "unlimited";
+ * false when it is none. `unit` is that of the quota's row. */
+enum cli_unit { CLI_BYTES, CLI_COUNT, CLI_NANOSECONDS, CLI_MILLICORES };
+bool cli_parse_amount(const char *text, enum cli_unit unit, uint64_t *result);
+
+/* The unit of a quota, and an amount of it for people: "64 MiB", "1.5 s", "unlimited". */
+enum cli_unit cli_quota_unit(cordon_quota_t quota);
+char *cli_format_amount(uint64_t amount, enum cli_unit unit, char *text, size_t size);
+
+/* Prints --help on stdout. */
+void cli_help(void);
+
+/* One line on stderr: "cordon: ...". Control characters in what it says are shown as '?'. */
+void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

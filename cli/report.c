@@ -1,0 +1,141 @@
+#include "cli/report.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *key;
+} quotas[] = {
+#define QUOTA(name, key, ...) {#key},
+#include "spec/quota.def"
+#undef QUOTA
+};
+
+/* A JSON string; what is no printable ASCII becomes an escape. */
+static void put_string(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            fprintf(out, "\\u%04x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+static void put_amount(FILE *out, uint64_t amount)
+{
+    if (amount == CORDON_UNLIMITED)
+        fputs("null", out);
+    else
+        fprintf(out, "%llu", (unsigned long long)amount);
+}
+
+static void put_number(FILE *out, const char *key, uint64_t value)
+{
+    fprintf(out, ",\n  \"%s\": %llu", key, (unsigned long long)value);
+}
+
+static void put_quotas(FILE *out, const cordon_stats_t *stats)
+{
+    fputs(",\n  \"quotas\": {", out);
+    for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
+        fprintf(out, "%s\n    \"%s\": {\"limit\": ", i ? "," : "", quotas[i].key);
+        put_amount(out, stats->limit[i]);
+        fprintf(out, ", \"used\": %llu, \"peak\": %llu, \"refused\": %llu}",
+                (unsigned long long)stats->used[i], (unsigned long long)stats->peak[i],
+                (unsigned long long)stats->refused[i]);
+    }
+    fputs("\n  }", out);
+}
+
+static void put_stats(FILE *out, const cordon_stats_t *stats)
+{
+    put_number(out, "wall_ns", stats->wall_ns);
+    put_number(out, "cpu_ns", stats->cpu_ns);
+    put_number(out, "fuel", stats->fuel);
+    put_number(out, "memory_peak_bytes", stats->peak[CORDON_MEMORY]);
+    put_number(out, "disk_bytes", stats->used[CORDON_DISK]);
+    put_number(out, "disk_peak_bytes", stats->peak[CORDON_DISK]);
+    put_number(out, "inodes", stats->used[CORDON_INODES]);
+    put_number(out, "net_in_bytes", stats->net_in);
+    put_number(out, "net_out_bytes", stats->net_out);
+    put_number(out, "connections", stats->connections);
+    put_number(out, "file_read_bytes", stats->file_read);
+    put_number(out, "file_written_bytes", stats->file_written);
+    put_quotas(out, stats);
+}
+
+static void put_frames(FILE *out, const cordon_result_t *result)
+{
+    fputs(",\n  \"backtrace\": [", out);
+    for (uint32_t i = 0; i < result->frame_count; i++) {
+        fprintf(out, "%s\n    {\"function\": ", i ? "," : "");
+        put_string(out, result->frames[i].function);
+        fprintf(out, ", \"index\": %u, \"offset\": %llu}", result->frames[i].index,
+                (unsigned long long)result->frames[i].offset);
+    }
+    fputs(result->frame_count ? "\n  ]" : "]", out);
+}
+
+bool cli_report_meta(const struct cli_report *report, int fd)
+{
+    FILE *out = fdopen(dup(fd), "w");
+
+    if (out == NULL)
+        return false;
+    fputs("{\n  \"module\": ", out);
+    put_string(out, report->module);
+    fputs(",\n  \"status\": ", out);
+    put_string(out, report->status);
+    fprintf(out, ",\n  \"exit_code\": %d,\n  \"signal\": %d,\n  \"quota\": ", report->exit_code,
+            report->signal);
+    if (report->quota < CORDON_QUOTA_COUNT)
+        put_string(out, quotas[report->quota].key);
+    else
+        fputs("null", out);
+    fputs(",\n  \"message\": ", out);
+    put_string(out, report->message);
+    fputs(",\n  \"listeners\": [", out);
+    for (int i = 0; i < report->port_count; i++)
+        fprintf(out, "%s%u", i ? ", " : "", report->ports[i]);
+    fputs("]", out);
+    if (report->has_stats)
+        put_stats(out, &report->stats);
+    put_frames(out, &report->result);
+    fputs("\n}\n", out);
+    bool written = fflush(out) == 0 && !ferror(out);
+    return fclose(out) == 0 && written;
+}
+
+void cli_report_stats(const struct cli_report *report)
+{
+    const cordon_stats_t *stats = &report->stats;
+    char used[32], limit[32];
+
+    fprintf(stderr, "cordon: ended: %s, exit code %d%s%s\n", report->status, report->exit_code,
+            report->message[0] ? ": " : "", report->message);
+    if (!report->has_stats)
+        return;
+    fprintf(stderr, "cordon: wall %.3f s, cpu %.3f s, fuel %llu\n",
+            (double)stats->wall_ns / 1e9, (double)stats->cpu_ns / 1e9,
+            (unsigned long long)stats->fuel);
+    for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
+        enum cli_unit unit = cli_quota_unit((cordon_quota_t)i);
+        if (i == CORDON_CPUS || i == CORDON_CPU_TIME || i == CORDON_TIMEOUT || i == CORDON_FUEL ||
+            i == CORDON_STACK)
+            continue;
+        fprintf(stderr, "cordon: %-8s peak %s of %s, %llu times refused\n", quotas[i].key,
+                cli_format_amount(stats->peak[i], unit, used, sizeof used),
+                cli_format_amount(stats->limit[i], unit, limit, sizeof limit),
+                (unsigned long long)stats->refused[i]);
+    }
+    fprintf(stderr, "cordon: network  %llu bytes in, %llu out, %llu connections\n",
+            (unsigned long long)stats->net_in, (unsigned long long)stats->net_out,
+            (unsigned long long)stats->connections);
+}

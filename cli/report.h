@@ -1,0 +1,28 @@
+/* What a run came to: for people on stderr, for programs as JSON. */
+#ifndef CN_CLI_REPORT_H
+#define CN_CLI_REPORT_H
+
+#include "cli/options.h"
+
+#define CLI_LISTENERS_MAX 64
+
+struct cli_report {
+    const char *module;
+    const char *status;  /* "exit", "trap", "quota", "killed", "error", "invalid", ... */
+    int exit_code;
+    int signal;
+    cordon_quota_t quota; /* CORDON_QUOTA_COUNT when none ended it */
+    char message[400];
+    bool has_stats;
+    cordon_stats_t stats;
+    cordon_result_t result; /* frames of a trap */
+    uint16_t ports[CLI_LISTENERS_MAX];
+    int port_count;
+};
+
+/* Writes the JSON to an open descriptor; false when it could not. */
+bool cli_report_meta(const struct cli_report *report, int fd);
+
+void cli_report_stats(const struct cli_report *report);
+
+#endif

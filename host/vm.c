@@ -1,0 +1,307 @@
+#include "host/vm.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "host/waiter.h"
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void cn_vm_init(struct cn_vm *vm)
+{
+    memset(vm, 0, sizeof *vm);
+    cn_account_init(&vm->account);
+    cn_pace_init(&vm->pace);
+    vm->wall_start_ns = clock_ns(CLOCK_MONOTONIC);
+    vm->cpu_start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void cn_vm_release(struct cn_vm *vm)
+{
+    if (vm->wasi != NULL)
+        cn_wasi_free(vm->wasi);
+    cn_thread_free(vm->thread);
+    cn_store_free(vm->store);
+    atomic_store(&vm->shared_waiter, NULL);
+    cn_waiter_free(vm->waiter);
+    vm->wasi = NULL;
+    vm->thread = NULL;
+    vm->store = NULL;
+    vm->waiter = NULL;
+}
+
+uint64_t cn_vm_wall_ns(const struct cn_vm *vm)
+{
+    return (vm->wall_end_ns ? vm->wall_end_ns : clock_ns(CLOCK_MONOTONIC)) - vm->wall_start_ns;
+}
+
+uint64_t cn_vm_cpu_ns(const struct cn_vm *vm)
+{
+    return (vm->cpu_end_ns ? vm->cpu_end_ns : clock_ns(CLOCK_THREAD_CPUTIME_ID)) -
+           vm->cpu_start_ns;
+}
+
+/* ------------------------------------------------------------------ waiting and waking */
+
+static struct cn_waiter *waiter_of(struct cn_vm *vm)
+{
+    if (vm->waiter == NULL) {
+        vm->waiter = cn_waiter_new();
+        atomic_store(&vm->shared_waiter, vm->waiter);
+    }
+    return vm->waiter;
+}
+
+struct uv_loop_s *cn_vm_loop(void *vm)
+{
+    struct cn_waiter *waiter = waiter_of(vm);
+
+    return waiter ? cn_waiter_loop(waiter) : NULL;
+}
+
+void cn_vm_wake(void *context)
+{
+    struct cn_vm *vm = context;
+
+    if (vm->waiter != NULL)
+        cn_waiter_wake(vm->waiter);
+}
+
+static void interrupt(struct cn_vm *vm)
+{
+    struct cn_waiter *waiter = atomic_load(&vm->shared_waiter);
+
+    if (waiter != NULL)
+        cn_waiter_interrupt(waiter);
+}
+
+void cn_vm_kill(struct cn_vm *vm, int signal)
+{
+    int nobody = 0;
+
+    /* The first reason is the one that is reported. */
+    atomic_compare_exchange_strong(&vm->kill_signal, &nobody, signal);
+    interrupt(vm);
+}
+
+void cn_vm_pause(struct cn_vm *vm, bool paused)
+{
+    atomic_store(&vm->is_paused, paused);
+    interrupt(vm);
+}
+
+/* ------------------------------------------------------------------ ends */
+
+static void end_with(struct cn_vm *vm, enum cn_end_kind kind)
+{
+    vm->end.kind = kind;
+}
+
+static void end_by_quota(struct cn_vm *vm, enum cn_quota quota)
+{
+    vm->end.kind = CN_END_QUOTA;
+    vm->end.quota = quota;
+    vm->account.refused[quota]++;
+}
+
+static void end_by_error(struct cn_vm *vm, const struct cn_error *error)
+{
+    vm->end.error = *error;
+    if (cn_status_is_trap(error->status))
+        end_with(vm, CN_END_TRAP);
+    else if (error->status == CN_NO_MEMORY || error->status == CN_OVER_QUOTA)
+        end_by_quota(vm, CN_QUOTA_MEMORY);
+    else
+        end_with(vm, CN_END_FAILED);
+}
+
+/* How long the guest may still go on by the quotas that end it; 0 has ended it. */
+static uint64_t time_left(struct cn_vm *vm)
+{
+    const uint64_t *limit = vm->account.limit;
+    uint64_t wall = cn_vm_wall_ns(vm);
+
+    vm->account.used[CN_QUOTA_TIMEOUT] = wall;
+    vm->account.used[CN_QUOTA_CPU_TIME] = cn_vm_cpu_ns(vm);
+    if (limit[CN_QUOTA_TIMEOUT] != CN_UNLIMITED && wall >= limit[CN_QUOTA_TIMEOUT]) {
+        end_by_quota(vm, CN_QUOTA_TIMEOUT);
+        return 0;
+    }
+    if (vm->account.used[CN_QUOTA_CPU_TIME] >= limit[CN_QUOTA_CPU_TIME]) {
+        end_by_quota(vm, CN_QUOTA_CPU_TIME);
+        return 0;
+    }
+    return limit[CN_QUOTA_TIMEOUT] == CN_UNLIMITED ? UINT64_MAX
+                                                   : limit[CN_QUOTA_TIMEOUT] - wall;
+}
+
+static bool is_killed(struct cn_vm *vm)
+{
+    int signal = atomic_load(&vm->kill_signal);
+
+    if (signal == 0)
+        return false;
+    vm->end.kind = CN_END_KILLED;
+    vm->end.signal = signal;
+    return true;
+}
+
+/* Whether the guest may go on: it is not killed and has time. */
+static bool may_go_on(struct cn_vm *vm)
+{
+    return vm->end.kind == CN_END_NONE && !is_killed(vm) && time_left(vm) > 0;
+}
+
+/* Waits for an event or the end of `ns`, whichever is first, but not past the deadline. */
+static void wait_for(struct cn_vm *vm, uint64_t ns)
+{
+    struct cn_waiter *waiter = waiter_of(vm);
+    uint64_t left = time_left(vm);
+
+    if (waiter == NULL) {
+        struct cn_error error;
+        cn_fail(&error, CN_IO, CN_NO_OFFSET, "the event loop could not be made");
+        end_by_error(vm, &error);
+        return;
+    }
+    if (left == 0 || is_killed(vm))
+        return;
+    cn_waiter_wait(waiter, ns < left ? ns : left);
+}
+
+static void wait_while_paused(struct cn_vm *vm)
+{
+    while (atomic_load(&vm->is_paused) && may_go_on(vm))
+        wait_for(vm, UINT64_MAX);
+}
+
+static void wait_for_rate(struct cn_vm *vm)
+{
+    while (may_go_on(vm)) {
+        uint64_t ns = cn_bucket_wait_ns(&vm->bucket, clock_ns(CLOCK_MONOTONIC));
+        if (ns == 0)
+            return;
+        wait_for(vm, ns);
+    }
+}
+
+/* ------------------------------------------------------------------ running */
+
+/* The fuel for the next slice: about a millisecond's, no more than is left of the quotas. */
+static int64_t next_slice(struct cn_vm *vm)
+{
+    uint64_t left = cn_account_left(&vm->account, CN_QUOTA_FUEL);
+    uint64_t slice = (uint64_t)vm->pace.fuel_per_slice;
+    uint64_t cpu_left = cn_account_left(&vm->account, CN_QUOTA_CPU_TIME);
+
+    if (vm->preempt_everywhere)
+        slice = cn_thread_due(vm->thread);
+    else if (cpu_left < CN_SLICE_NS)
+        slice = slice * cpu_left / CN_SLICE_NS + 1;
+    if (slice < cn_thread_due(vm->thread))
+        slice = cn_thread_due(vm->thread);
+    return (int64_t)(slice < left ? slice : left);
+}
+
+static enum cn_stop run_slice(struct cn_vm *vm)
+{
+    int64_t slice = next_slice(vm);
+    uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    enum cn_stop stop = cn_thread_run(vm->thread, slice);
+    uint64_t used_fuel = (uint64_t)(slice - vm->thread->fuel);
+    uint64_t used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+
+    cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, used_fuel);
+    cn_bucket_take(&vm->bucket, used_ns);
+    if (stop == CN_STOP_FUEL && !vm->preempt_everywhere)
+        cn_pace_learn(&vm->pace, used_fuel, used_ns);
+    return stop;
+}
+
+static void add_code(struct cn_vm *vm)
+{
+    struct cn_error error = {0};
+    struct cn_program *program = vm->thread->instance->program;
+    enum cn_status status = CN_UNVERIFIED;
+    uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+    if (vm->translate != NULL)
+        status = vm->translate(vm->translate_context, program, vm->thread->needs->func, &error);
+    cn_bucket_take(&vm->bucket, clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
+    if (status == CN_OK)
+        return;
+    if (error.status == CN_OK)
+        cn_fail(&error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
+    end_by_error(vm, &error);
+}
+
+/* What follows a stop; vm->end is set when the run is over. */
+static void after_stop(struct cn_vm *vm, enum cn_stop stop)
+{
+    switch (stop) {
+    case CN_STOP_DONE:
+        end_with(vm, CN_END_DONE);
+        return;
+    case CN_STOP_FUEL:
+        if (cn_account_left(&vm->account, CN_QUOTA_FUEL) < cn_thread_due(vm->thread))
+            end_by_quota(vm, CN_QUOTA_FUEL);
+        return;
+    case CN_STOP_PARKED:
+        wait_for(vm, UINT64_MAX);
+        return;
+    case CN_STOP_YIELD:
+        if (vm->waiter != NULL)
+            cn_waiter_wait(vm->waiter, 0);
+        return;
+    case CN_STOP_NEEDS_CODE:
+        add_code(vm);
+        return;
+    case CN_STOP_EXITED:
+        vm->end.exit_code = vm->thread->exit_code;
+        end_with(vm, CN_END_EXIT);
+        return;
+    default:
+        end_by_error(vm, &vm->thread->error);
+        return;
+    }
+}
+
+static void stop_clocks(struct cn_vm *vm)
+{
+    vm->wall_end_ns = clock_ns(CLOCK_MONOTONIC);
+    vm->cpu_end_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                union cn_slot *results)
+{
+    const struct cn_functype *type = func->type;
+
+    if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
+        return;
+    vm->end = (struct cn_end){0};
+    vm->wall_end_ns = vm->cpu_end_ns = 0;
+    cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
+                       clock_ns(CLOCK_MONOTONIC));
+    enum cn_status status = cn_thread_call(vm->thread, func, arguments);
+    if (status != CN_OK) {
+        struct cn_error error;
+        cn_fail(&error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
+        end_by_error(vm, &error);
+    }
+    while (vm->end.kind == CN_END_NONE) {
+        wait_while_paused(vm);
+        wait_for_rate(vm);
+        if (may_go_on(vm))
+            after_stop(vm, run_slice(vm));
+    }
+    if (vm->end.kind == CN_END_DONE && results != NULL)
+        memcpy(results, vm->thread->stack, type->result_count * sizeof *results);
+    stop_clocks(vm);
+}

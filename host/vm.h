@@ -1,0 +1,92 @@
+/* One virtual machine: a store, a thread and a WASI context that share an account, and the loop
+ * that runs them in slices under the quotas.
+ *
+ * The layer above makes the parts and joins them; this layer decides when the guest runs, when
+ * it waits, and when it ends. One thread at a time, but for what says otherwise.
+ */
+#ifndef CN_HOST_VM_H
+#define CN_HOST_VM_H
+
+#include <stdatomic.h>
+
+#include "governor/bucket.h"
+#include "governor/pace.h"
+#include "shim/wasi.h"
+#include "vm/thread.h"
+
+struct uv_loop_s;
+
+/* How a run ended. */
+enum cn_end_kind {
+    CN_END_NONE,    /* it has not */
+    CN_END_DONE,    /* the function returned */
+    CN_END_EXIT,    /* the guest called proc_exit */
+    CN_END_TRAP,
+    CN_END_QUOTA,   /* vm->end.quota ran out and could not be refused */
+    CN_END_KILLED,  /* cn_vm_kill; vm->end.signal says by what */
+    CN_END_FAILED,  /* Cordon could not go on: vm->end.error */
+};
+
+struct cn_end {
+    enum cn_end_kind kind;
+    enum cn_quota quota;
+    int exit_code;  /* of proc_exit */
+    int signal;
+    struct cn_error error;
+};
+
+/* Translates function `func` of the program when the guest calls it for the first time. */
+typedef enum cn_status (*cn_translate_fn)(void *context, struct cn_program *program,
+                                          uint32_t func, struct cn_error *error);
+
+struct cn_vm {
+    struct cn_account account;
+    struct cn_store *store;
+    struct cn_thread *thread;
+    struct cn_instance *instance;
+    struct cn_wasi *wasi;          /* may be NULL */
+
+    cn_translate_fn translate;
+    void *translate_context;
+    bool preempt_everywhere;       /* test mode: stop at every safepoint */
+
+    struct cn_bucket bucket;
+    struct cn_pace pace;
+    uint64_t wall_start_ns, cpu_start_ns; /* clocks when the VM was made */
+    uint64_t wall_end_ns, cpu_end_ns;     /* and when it ended; 0 while it lives */
+    struct cn_end end;
+
+    struct cn_waiter *waiter;      /* the event loop, once something had to wait */
+    _Atomic int kill_signal;       /* 0: nobody asked */
+    _Atomic bool is_paused;
+    _Atomic(struct cn_waiter *) shared_waiter; /* for whoever wants to wake it */
+};
+
+/* Sets the clocks going and the quotas to their defaults. Makes nothing that needs freeing. */
+void cn_vm_init(struct cn_vm *vm);
+
+/* Gives back everything that the VM holds; it may be half made. */
+void cn_vm_release(struct cn_vm *vm);
+
+/* Runs a function of the instance to its end, whatever that is: vm->end says. Results stand in
+ * results[0...] when it is CN_END_DONE. After another end than DONE nothing runs any more. */
+void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                union cn_slot *results);
+
+/* From any thread, or a signal handler: the guest ends at its next safepoint, or at once when it
+ * waits. `signal` is what cn_end reports, above 0. */
+void cn_vm_kill(struct cn_vm *vm, int signal);
+
+/* From any thread: the guest stops at its next safepoint until resumed. */
+void cn_vm_pause(struct cn_vm *vm, bool paused);
+
+/* The event loop for the shim, made when it is first needed; NULL when it cannot be made. */
+struct uv_loop_s *cn_vm_loop(void *vm);
+/* What the shim calls when a parked call should be tried again. */
+void cn_vm_wake(void *vm);
+
+/* Time on the clocks so far. */
+uint64_t cn_vm_wall_ns(const struct cn_vm *vm);
+uint64_t cn_vm_cpu_ns(const struct cn_vm *vm);
+
+#endif

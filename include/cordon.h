@@ -1,0 +1,280 @@
+/* Cordon: run one untrusted WebAssembly program under quotas, inside your own.
+ *
+ *     cordon_error_t error;
+ *     cordon_host_t *host = cordon_host_new(&error);
+ *     cordon_module_t *module = cordon_module_load(host, bytes, size, &error);
+ *     cordon_linker_t *linker = cordon_linker_new(host, &error);
+ *     cordon_linker_allow_wasi(linker);
+ *     cordon_config_t *config = cordon_config_new(&error);
+ *     cordon_config_arg(config, "app", &error);
+ *     cordon_config_limit(config, CORDON_MEMORY, 64 << 20);
+ *     cordon_vm_t *vm = cordon_vm_new(host, module, linker, config, &error);
+ *     cordon_result_t result;
+ *     cordon_vm_run(vm, &result);
+ *
+ * Ownership: every _new and _load gives a handle that its _free takes back; _free(NULL) is fine.
+ * A host outlives its modules, linkers and VMs; a module outlives the VMs made from it.
+ *
+ * Errors: a function that can fail takes a cordon_error_t, which the caller provides and which
+ * is written on failure only. It then returns NULL or false. The library never prints, never
+ * exits, installs no signal handlers and has no global state. The process should ignore
+ * SIGPIPE, or a guest that writes to a closed socket ends it.
+ *
+ * Threads: a VM is used by one thread at a time. Hosts, loaded modules and controls may be used
+ * by several. cordon_ctl_kill may be called from a signal handler.
+ *
+ * Units: bytes, nanoseconds, thousandths of a core.
+ */
+#ifndef CORDON_H
+#define CORDON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CORDON_VERSION "0.1.0"
+#define CORDON_API __attribute__((visibility("default")))
+
+/* The version of the library that is linked, as in CORDON_VERSION. */
+CORDON_API const char *cordon_version(void);
+
+/* ------------------------------------------------------------------ errors */
+
+typedef enum cordon_kind {
+    CORDON_NO_ERROR,
+    CORDON_MISUSE,      /* the interface was used wrongly */
+    CORDON_BAD_MODULE,  /* not WebAssembly, not valid, or above a limit: offset says where */
+    CORDON_LINK,        /* an import cannot be satisfied */
+    CORDON_NO_EXPORT,   /* the module has no such export */
+    CORDON_TRAP,        /* the guest did what WebAssembly forbids */
+    CORDON_QUOTA,       /* a quota ended it, or does not let it start */
+    CORDON_IO,          /* the host's system refused something */
+} cordon_kind_t;
+
+typedef struct cordon_error {
+    cordon_kind_t kind;
+    uint64_t offset; /* in the module's file, UINT64_MAX when there is none */
+    char message[400];
+} cordon_error_t;
+
+/* Which of the known words (up to a NULL) was probably meant; NULL when none is near. */
+CORDON_API const char *cordon_suggest(const char *word, const char *const *known);
+
+/* ------------------------------------------------------------------ hosts and modules */
+
+typedef struct cordon_host cordon_host_t;
+typedef struct cordon_module cordon_module_t;
+
+/* A host: what its modules and VMs share. There may be any number in a process. */
+CORDON_API cordon_host_t *cordon_host_new(cordon_error_t *error);
+CORDON_API void cordon_host_free(cordon_host_t *host);
+
+/* How modules are translated. */
+typedef enum cordon_translation {
+    CORDON_TRANSLATE_AUTO, /* large modules function by function at the first call */
+    CORDON_TRANSLATE_EAGER,
+    CORDON_TRANSLATE_LAZY,
+} cordon_translation_t;
+CORDON_API void cordon_host_translation(cordon_host_t *host, cordon_translation_t how);
+
+/* Decodes and validates a binary module (WebAssembly core 2.0 without SIMD, tail calls,
+ * extended constant expressions), and translates it unless that is left for later. The bytes
+ * must stay as they are until the module is freed. NULL with CORDON_BAD_MODULE, CORDON_QUOTA
+ * when memory is exhausted. */
+CORDON_API cordon_module_t *cordon_module_load(cordon_host_t *host, const void *bytes,
+                                               size_t size, cordon_error_t *error);
+CORDON_API void cordon_module_free(cordon_module_t *module);
+
+/* ------------------------------------------------------------------ values */
+
+typedef enum cordon_type {
+    CORDON_I32,
+    CORDON_I64,
+    CORDON_F32,
+    CORDON_F64,
+    CORDON_FUNCREF,
+    CORDON_EXTERNREF,
+} cordon_type_t;
+
+typedef struct cordon_value {
+    cordon_type_t type;
+    union {
+        int32_t i32;
+        int64_t i64;
+        float f32;
+        double f64;
+        void *ref;
+    };
+} cordon_value_t;
+
+/* The number of parameters and results of an exported function, and their types: up to `room`
+ * of them are written, parameters first. False when there is no such exported function. */
+CORDON_API bool cordon_module_signature(const cordon_module_t *module, const char *name,
+                                        uint32_t *params, uint32_t *results,
+                                        cordon_type_t *types, uint32_t room);
+
+/* ------------------------------------------------------------------ linking */
+
+typedef struct cordon_linker cordon_linker_t;
+typedef struct cordon_vm cordon_vm_t;
+
+/* A linker: by name, what the imports of modules are joined to. */
+CORDON_API cordon_linker_t *cordon_linker_new(cordon_host_t *host, cordon_error_t *error);
+CORDON_API void cordon_linker_free(cordon_linker_t *linker);
+
+/* WASI preview 1 and Cordon's own few calls, with what the VM's config grants. */
+CORDON_API void cordon_linker_allow_wasi(cordon_linker_t *linker);
+
+/* Any C function, called through libffi. The signature is C's way round:
+ * "f64(f64, f64)", "void(i32)", "i64()", with the types i32 u32 i64 u64 f32 f64. It must agree
+ * with the type of the module's import, which is checked when a VM is made; the error then
+ * names both. Names and signature are copied. */
+CORDON_API bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
+                            const char *signature, void (*function)(void),
+                            cordon_error_t *error);
+
+/* A C function that takes its arguments as an array and writes its result there, without
+ * libffi: slots[0...] hold the arguments, the result is written to slots[0]. False traps. */
+typedef bool (*cordon_raw_fn)(void *user, cordon_vm_t *vm, uint64_t *slots);
+CORDON_API bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *name,
+                                const char *signature, cordon_raw_fn function, void *user,
+                                cordon_error_t *error);
+
+/* ------------------------------------------------------------------ quotas */
+
+/* The rows of spec/quota.def. */
+typedef enum cordon_quota {
+    CORDON_MEMORY,   /* bytes: everything the guest makes the host allocate */
+    CORDON_STACK,    /* bytes: the guest's call stack */
+    CORDON_FDS,      /* open descriptors */
+    CORDON_DISK,     /* bytes that it may add below writable directories */
+    CORDON_INODES,   /* files and directories that it may add */
+    CORDON_CPUS,     /* thousandths of a core: rate of CPU time */
+    CORDON_CPU_TIME, /* nanoseconds of CPU time */
+    CORDON_TIMEOUT,  /* nanoseconds of wall time */
+    CORDON_FUEL,     /* WebAssembly operators */
+    CORDON_QUOTA_COUNT
+} cordon_quota_t;
+
+#define CORDON_UNLIMITED UINT64_MAX
+
+/* The name as on the command line: "memory", "cpu-time". */
+CORDON_API const char *cordon_quota_name(cordon_quota_t quota);
+
+/* ------------------------------------------------------------------ what a VM is given */
+
+typedef struct cordon_config cordon_config_t;
+
+/* Nothing granted: no arguments, no environment, closed stdio, no directories; default quotas. */
+CORDON_API cordon_config_t *cordon_config_new(cordon_error_t *error);
+/* Closes what it opened; VMs made from it keep what they were given. */
+CORDON_API void cordon_config_free(cordon_config_t *config);
+
+CORDON_API bool cordon_config_arg(cordon_config_t *config, const char *text,
+                                  cordon_error_t *error);
+/* "KEY=value" */
+CORDON_API bool cordon_config_env(cordon_config_t *config, const char *text,
+                                  cordon_error_t *error);
+/* Descriptor `number` (0, 1, 2) of the guest is the host's `fd`, which stays the caller's and
+ * whose flags are never changed. */
+CORDON_API bool cordon_config_stdio(cordon_config_t *config, int number, int fd,
+                                    cordon_error_t *error);
+/* A directory of the host, opened now, under the name `guest`. */
+CORDON_API bool cordon_config_dir(cordon_config_t *config, const char *path, const char *guest,
+                                  bool read_only, cordon_error_t *error);
+/* A listening socket on "HOST:PORT" or "[V6]:PORT" (a numeric address), bound now; *port is the
+ * port, which matters when 0 was asked for. */
+CORDON_API bool cordon_config_listen(cordon_config_t *config, const char *address,
+                                     uint16_t *port, cordon_error_t *error);
+CORDON_API bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota,
+                                    uint64_t value, cordon_error_t *error);
+
+/* For tests of Cordon itself: stop at every safepoint; move memory on every growth. */
+CORDON_API void cordon_config_test_mode(cordon_config_t *config, bool preempt_everywhere,
+                                        bool move_on_grow);
+
+/* ------------------------------------------------------------------ virtual machines */
+
+/* How a run ended. */
+typedef enum cordon_end {
+    CORDON_END_NONE,   /* nothing has run yet */
+    CORDON_END_RETURN, /* the function returned */
+    CORDON_END_EXIT,   /* the guest exited: exit_code */
+    CORDON_END_TRAP,   /* the guest trapped: message, frames */
+    CORDON_END_QUOTA,  /* a quota ended it: quota */
+    CORDON_END_KILLED, /* cordon_ctl_kill: signal */
+    CORDON_END_ERROR,  /* Cordon could not go on: message */
+} cordon_end_t;
+
+typedef struct cordon_frame {
+    char function[64];   /* its name, cut when longer; "" for none */
+    uint32_t index;      /* in the module */
+    uint64_t offset;     /* of the operator, in the module's file */
+} cordon_frame_t;
+
+#define CORDON_FRAMES_MAX 16
+
+typedef struct cordon_result {
+    cordon_end_t end;
+    int exit_code;       /* what `cordon run` would exit with */
+    cordon_quota_t quota; /* CORDON_QUOTA_COUNT when none */
+    int signal;
+    bool is_stack_overflow;
+    char message[256];
+    uint32_t frame_count;
+    cordon_frame_t frames[CORDON_FRAMES_MAX];
+} cordon_result_t;
+
+typedef struct cordon_stats {
+    uint64_t wall_ns, cpu_ns, fuel;
+    uint64_t used[CORDON_QUOTA_COUNT];
+    uint64_t peak[CORDON_QUOTA_COUNT];
+    uint64_t limit[CORDON_QUOTA_COUNT];
+    uint64_t refused[CORDON_QUOTA_COUNT]; /* how often a quota said no */
+    uint64_t net_in, net_out, connections, file_read, file_written;
+} cordon_stats_t;
+
+/* Makes a VM: joins imports, allocates memories and tables, and charges all of it. Nothing of
+ * the guest runs yet. CORDON_LINK, CORDON_QUOTA, CORDON_TRAP (a segment does not fit). The
+ * config is not needed afterwards; the linker must outlive the VM. */
+CORDON_API cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
+                                      const cordon_linker_t *linker,
+                                      const cordon_config_t *config, cordon_error_t *error);
+/* Gives back everything the VM holds. */
+CORDON_API void cordon_vm_free(cordon_vm_t *vm);
+
+/* Runs the module's start function, then "_start" (or, where there is none, only
+ * "_initialize"). False when a command was expected and there is neither; otherwise *result
+ * says how it ended. */
+CORDON_API bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error);
+
+/* Calls an exported function; before the first call the start function and "_initialize" are
+ * run. False when there is no such function or the arguments do not fit its type. */
+CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
+                                 const cordon_value_t *arguments, uint32_t argument_count,
+                                 cordon_value_t *results, uint32_t result_room,
+                                 cordon_result_t *result, cordon_error_t *error);
+
+CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
+
+/* ------------------------------------------------------------------ control */
+
+typedef struct cordon_ctl cordon_ctl_t;
+
+/* The VM's control, which lives as long as the VM; its functions may be called by any thread. */
+CORDON_API cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm);
+/* Ends the guest within milliseconds, wherever it is. `signal` is reported; the exit code
+ * becomes 128 + signal. Safe in signal handlers. */
+CORDON_API void cordon_ctl_kill(cordon_ctl_t *ctl, int signal);
+CORDON_API void cordon_ctl_pause(cordon_ctl_t *ctl);
+CORDON_API void cordon_ctl_resume(cordon_ctl_t *ctl);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
