@@ -3,19 +3,20 @@
 #include "core/wasm.h"
 #include "loader/validate.h"
 
+static enum cn_status check_index(struct cn_validator *v, const char *what, uint32_t count,
+                                  uint32_t index)
+{
+    if (index < count)
+        return CN_OK;
+    return cn_reject(v, CN_INVALID, "unknown %s %u: there are %u here", what, index, count);
+}
+
 /* Reads an index and checks it against how many there are. */
 static enum cn_status read_index(struct cn_validator *v, const char *what, uint32_t count,
                                  uint32_t *index)
 {
-    uint64_t offset = cn_reader_offset(&v->reader);
-    uint32_t value;
-
-    CN_TRY(cn_read_u32(&v->reader, &value));
-    if (value >= count)
-        return cn_fail(v->reader.error, CN_INVALID, offset,
-                       "unknown %s %u: there are %u here", what, value, count);
-    *index = value;
-    return CN_OK;
+    CN_TRY(cn_read_u32(&v->reader, index));
+    return check_index(v, what, count, *index);
 }
 
 CN_CHECK(drop)
@@ -174,8 +175,9 @@ CN_CHECK(table_init)
     uint32_t segment;
     uint8_t to;
 
-    CN_TRY(read_index(v, "elem segment", v->module->element_count, &segment));
+    CN_TRY(cn_read_u32(&v->reader, &segment));
     CN_TRY(read_table(v, &to));
+    CN_TRY(check_index(v, "elem segment", v->module->element_count, segment));
     CN_TRY(expect_elements(v, rule, to, (uint8_t)v->module->elements[segment].type));
     return cn_apply(v, rule);
 }

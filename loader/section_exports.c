@@ -101,7 +101,7 @@ enum cn_status cn_decode_exports(struct cn_loading *loading, struct cn_reader *r
     struct cn_module *module = loading->module;
     uint32_t count;
 
-    CN_TRY(cn_read_count(reader, CN_LIMIT_EXPORTS, 3, "exports", &count));
+    CN_TRY(cn_read_count(reader, CN_LIMIT_EXPORTS, 2, "exports", &count));
     CN_TRY(cn_take_array(loading, count, sizeof *module->exports, &module->exports));
     for (uint32_t i = 0; i < count; i++)
         CN_TRY(read_export(loading, reader, &module->exports[i]));

@@ -84,7 +84,7 @@ enum cn_status cn_decode_imports(struct cn_loading *loading, struct cn_reader *r
     uint32_t kinds[4] = {0};
     uint32_t count;
 
-    CN_TRY(cn_read_count(reader, CN_LIMIT_IMPORTS, 4, "imports", &count));
+    CN_TRY(cn_read_count(reader, CN_LIMIT_IMPORTS, 1, "imports", &count));
     CN_TRY(count_kinds(loading, *reader, count, kinds));
     CN_TRY(cn_take_array(loading, count, sizeof *module->imports, &module->imports));
     CN_TRY(cn_take_array(loading, kinds[0], sizeof *module->funcs, &module->funcs));

@@ -66,6 +66,10 @@ static enum cn_status read_functype(struct cn_loading *loading, struct cn_reader
     uint8_t form;
 
     CN_TRY(cn_read_u8(reader, &form));
+    if (form & 0x80)
+        return cn_fail(reader->error, CN_MALFORMED, offset,
+                       "integer representation too long: expected the byte 0x60 of a function "
+                       "type, found 0x%02x", form);
     if (form != 0x60)
         return cn_fail(reader->error, CN_MALFORMED, offset,
                        "malformed function type: expected 0x60, found 0x%02x", form);
@@ -180,7 +184,7 @@ enum cn_status cn_decode_tables(struct cn_loading *loading, struct cn_reader *re
     uint32_t imported = module->table_count;
     uint32_t count;
 
-    CN_TRY(cn_read_count(reader, CN_LIMIT_TABLES - imported, 3, "tables", &count));
+    CN_TRY(cn_read_count(reader, CN_LIMIT_TABLES - imported, 1, "tables", &count));
     CN_TRY(extend(loading, &module->tables, imported, count, sizeof *module->tables));
     for (uint32_t i = 0; i < count; i++)
         CN_TRY(cn_read_table_type(reader, &module->tables[imported + i]));
@@ -195,7 +199,7 @@ enum cn_status cn_decode_memories(struct cn_loading *loading, struct cn_reader *
     uint32_t imported = module->memory_count;
     uint32_t count;
 
-    CN_TRY(cn_read_count(reader, UINT32_MAX, 2, "memories", &count));
+    CN_TRY(cn_read_count(reader, UINT32_MAX, 1, "memories", &count));
     if (count > CN_LIMIT_MEMORIES - imported)
         return cn_fail(reader->error, CN_INVALID, offset,
                        "multiple memories: found %u, at most %u is supported", imported + count,
