@@ -31,8 +31,9 @@ struct cn_ref_slot {
 };
 
 /* A place that branches may reach. Labels are sorted by offset, and their numbers are their
- * positions in that order. At a label every slot below `live` is set (the header apart), all
- * others are unset, and no accumulator holds anything. */
+ * positions in that order. At a label every slot below `live` is set (the header and the result
+ * slots between parameters and header apart, which no instruction may name), all others are
+ * unset, and no accumulator holds anything. */
 struct cn_label {
     uint32_t offset;    /* of an instruction's start, in bytes */
     uint16_t live;      /* slots below this are set */

@@ -75,7 +75,7 @@ static enum cn_status check_place(struct verifier *v, uint32_t slot)
 {
     if (slot >= v->code->frame)
         return refuse(v, CN_RULE_SLOT_FRAME, slot);
-    if (slot - v->code->header < CN_FRAME_HEADER)
+    if (cn_state_is_reserved(&v->state, slot))
         return refuse(v, CN_RULE_SLOT_HEADER, slot);
     return CN_OK;
 }
@@ -682,7 +682,7 @@ static enum cn_status check_label(struct verifier *v, uint32_t index)
     v->state.work -= label->ref_count;
     for (uint32_t i = 0; i < label->ref_count; i++) {
         const struct cn_ref_slot *ref = &code->refs[label->ref_first + i];
-        if (ref->slot >= label->live || ref->slot - code->header < CN_FRAME_HEADER ||
+        if (ref->slot >= label->live || cn_state_is_reserved(&v->state, ref->slot) ||
             !cn_valtype_is_ref(ref->type) || (i > 0 && ref->slot <= ref[-1].slot))
             return refuse(v, CN_RULE_LABEL_REFS, index);
     }

@@ -5,10 +5,10 @@
 /* Comparing one reference is dearer than clearing one slot among many. */
 #define REF_WORK 8
 
-static void mark_header(struct cn_verify_state *state)
+static void mark_reserved(struct cn_verify_state *state)
 {
-    state->kinds[state->header] = CN_KIND_HEADER;
-    state->kinds[state->header + 1] = CN_KIND_HEADER;
+    memset(state->kinds + state->params, CN_KIND_HEADER,
+           state->header + CN_FRAME_HEADER - state->params);
 }
 
 void cn_state_enter(struct cn_verify_state *state, uint8_t *kinds, const struct cn_code *code,
@@ -20,10 +20,11 @@ void cn_state_enter(struct cn_verify_state *state, uint8_t *kinds, const struct 
         .kinds = kinds,
         .frame = code->frame,
         .header = code->header,
+        .params = type->param_count,
         .work = CN_WORK_BESIDES + CN_WORK_PER_BYTE * (int64_t)code->size,
     };
     memset(kinds, CN_KIND_UNSET, code->frame);
-    mark_header(state);
+    mark_reserved(state);
     for (uint32_t i = 0; i < type->param_count; i++)
         cn_state_set(state, i, cn_kind_of(params[i]));
     state->set_below = type->param_count;
@@ -54,7 +55,8 @@ void cn_state_unset_from(struct cn_verify_state *state, uint32_t from)
         state->ref_top = from;
     state->work -= state->top - from;
     memset(state->kinds + from, CN_KIND_UNSET, state->top - from);
-    mark_header(state);
+    if (from < state->header + CN_FRAME_HEADER)
+        mark_reserved(state);
     state->top = from;
 }
 

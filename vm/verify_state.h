@@ -13,7 +13,7 @@ enum cn_kind {
     CN_KIND_V128,
     CN_KIND_FUNCREF,
     CN_KIND_EXTERNREF,
-    CN_KIND_HEADER, /* return address and caller's frame: never to be touched */
+    CN_KIND_HEADER, /* never to be touched, see below */
 };
 
 static inline enum cn_kind cn_kind_of(cn_valtype type)
@@ -30,13 +30,18 @@ static inline bool cn_kind_is_ref(enum cn_kind kind)
 
 enum { CN_HAS_R0 = 1, CN_HAS_R1 = 2, CN_HAS_F0 = 4, CN_HAS_G0 = 8 };
 
-/* Invariants, which make most checks at labels a comparison of two numbers:
- *   every slot below `set_below` is set (the header apart);
- *   every slot at or above `top` is unset (the header apart);
+/* Between the parameters and the locals lie the slots where a return leaves results that have no
+ * parameter's place, and the header: return address and caller's frame. No instruction may name
+ * one of them; only calls and returns use them.
+ *
+ * Invariants, which make most checks at labels a comparison of two numbers:
+ *   every slot below `set_below` is set (reserved ones apart);
+ *   every slot at or above `top` is unset (reserved ones apart);
  *   ref_count slots hold references, all of them below `ref_top`. */
 struct cn_verify_state {
     uint8_t *kinds; /* enum cn_kind, one per slot of the frame */
     uint32_t frame, header;
+    uint32_t params;       /* slots from here to the header's end are reserved */
     uint32_t set_below;
     uint32_t top;
     uint32_t ref_count;
@@ -54,7 +59,12 @@ struct cn_verify_state {
 void cn_state_enter(struct cn_verify_state *state, uint8_t *kinds, const struct cn_code *code,
                     const struct cn_functype *type);
 
-/* The slot is inside the frame and no part of the header. */
+static inline bool cn_state_is_reserved(const struct cn_verify_state *state, uint32_t slot)
+{
+    return slot >= state->params && slot < state->header + CN_FRAME_HEADER;
+}
+
+/* The slot is inside the frame and not reserved. */
 static inline void cn_state_set(struct cn_verify_state *state, uint32_t slot, enum cn_kind kind)
 {
     uint8_t *place = &state->kinds[slot];

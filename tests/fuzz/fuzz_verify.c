@@ -345,10 +345,6 @@ static void append_null(struct draft *draft, uint32_t slot, cn_valtype type)
 
 static void append_prologue(struct draft *draft)
 {
-    uint32_t params = draft->type->param_count;
-
-    if (params < draft->code.header)
-        append_zero(draft, params, draft->code.header - params);
     if (!strays(draft))
         append_zero(draft, draft->numbers, NUMBERS);
     for (uint32_t i = 0; i < REFS; i++) {

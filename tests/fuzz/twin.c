@@ -5,8 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "vm/types.h"
-
 #define STACK_SIZE ((size_t)64 * 1024)
 #define GUARD_SIZE ((size_t)64 * 1024)
 #define EXTERNREF_FIRST 0x1000u
@@ -43,8 +41,7 @@ struct world {
     struct cn_instance *instance;
     struct cn_thread *thread;
     struct cn_global *globals;  /* imported ones */
-    struct cn_table *tables;
-    struct cn_memory *memories;
+    void *guard;                /* behind the stack */
     struct cn_extern *externs;
 };
 
@@ -98,7 +95,8 @@ static bool open_world(struct world *world, struct cn_program *program, bool mov
 static void close_world(struct world *world)
 {
     if (world->thread != NULL) {
-        munmap((char *)world->thread->stack + STACK_SIZE, GUARD_SIZE);
+        if (world->guard != NULL)
+            munmap(world->guard, GUARD_SIZE);
         cn_thread_free(world->thread);
     }
     cn_store_free(world->store);
@@ -114,9 +112,10 @@ static void make_thread(struct world *world, uint64_t garbage)
     if (cn_thread_new(world->store, STACK_SIZE, &world->thread) != CN_OK)
         die("no thread");
     char *end = (char *)world->thread->stack + STACK_SIZE;
-    if (mmap(end, GUARD_SIZE, PROT_NONE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != end)
-        munmap(end, 0); /* something stands there already; then that is the guard */
+    void *guard = mmap(end, GUARD_SIZE, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (guard != MAP_FAILED) /* else something stands there already */
+        world->guard = guard;
     for (size_t i = 0; i < STACK_SIZE / sizeof *world->thread->stack; i++)
         world->thread->stack[i].u64 = garbage + (garbage & 1 ? i << 48 : 0);
 }
