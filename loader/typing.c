@@ -20,6 +20,8 @@ static enum cn_status grow_stack(struct cn_validator *v, size_t need)
 
     while (size < need)
         size *= 2;
+    if (size > CN_STACK_GUARD + CN_LIMIT_OPERANDS + 1)
+        size = CN_STACK_GUARD + CN_LIMIT_OPERANDS + 1;
     uint8_t *memory = cn_resize(v->allocator, v->memory, v->memory_size, size);
     if (memory == NULL)
         return cn_fail_memory(v->reader.error);
