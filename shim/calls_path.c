@@ -182,7 +182,9 @@ static enum cn_errno check_new_name(const struct cn_place *place)
     if (!place->has_slash)
         return CN_E_SUCCESS;
     enum cn_errno error = cn_place_stat(place, &stat);
-    return error == CN_E_SUCCESS ? CN_E_EXIST : error;
+    if (error != CN_E_SUCCESS)
+        return error;
+    return S_ISDIR(stat.st_mode) ? CN_E_EXIST : CN_E_NOTDIR;
 }
 
 static enum cn_errno link_places(const struct cn_place *from, const struct cn_place *to)

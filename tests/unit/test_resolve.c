@@ -184,6 +184,7 @@ Test(resolve, treats_a_trailing_slash_as_a_demand_for_a_directory)
     EXPECT_ERRNO(guest_link(&guest, 3, "file", 3, "dir/"), EXIST);
     EXPECT_ERRNO(guest_symlink(&guest, "file", "x/"), NOENT);
     EXPECT_ERRNO(guest_symlink(&guest, "file", "dir/"), EXIST);
+    EXPECT_ERRNO(guest_symlink(&guest, "file", "file/"), NOTDIR);
     EXPECT_ERRNO(guest_path(&guest, "path_create_directory", "dir/"), EXIST);
     EXPECT_ERRNO(guest_path(&guest, "path_create_directory", "dir/."), EXIST);
     EXPECT_ERRNO(guest_path(&guest, "path_create_directory", "x/."), NOENT);
