@@ -181,9 +181,20 @@ static void wait_while_paused(struct cn_vm *vm)
         wait_for(vm, UINT64_MAX);
 }
 
+/* Everything that this thread's processor did for the VM since the last time counts: slices,
+ * host calls, translation, and waiting itself. */
+static void charge_cpu(struct cn_vm *vm)
+{
+    uint64_t cpu = cn_vm_cpu_ns(vm);
+
+    cn_bucket_take(&vm->bucket, cpu - vm->cpu_charged_ns);
+    vm->cpu_charged_ns = cpu;
+}
+
 static void wait_for_rate(struct cn_vm *vm)
 {
     while (may_go_on(vm)) {
+        charge_cpu(vm);
         uint64_t ns = cn_bucket_wait_ns(&vm->bucket, clock_ns(CLOCK_MONOTONIC));
         if (ns == 0)
             return;
@@ -218,7 +229,6 @@ static enum cn_stop run_slice(struct cn_vm *vm)
     uint64_t used_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 
     cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, used_fuel);
-    cn_bucket_take(&vm->bucket, used_ns);
     if (stop == CN_STOP_FUEL && !vm->preempt_everywhere)
         cn_pace_learn(&vm->pace, used_fuel, used_ns);
     return stop;
@@ -229,11 +239,9 @@ static void add_code(struct cn_vm *vm)
     struct cn_error error = {0};
     struct cn_program *program = vm->thread->instance->program;
     enum cn_status status = CN_UNVERIFIED;
-    uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
     if (vm->translate != NULL)
         status = vm->translate(vm->translate_context, program, vm->thread->needs->func, &error);
-    cn_bucket_take(&vm->bucket, clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
     if (status == CN_OK)
         return;
     if (error.status == CN_OK)

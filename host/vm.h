@@ -51,6 +51,7 @@ struct cn_vm {
     bool preempt_everywhere;       /* test mode: stop at every safepoint */
 
     struct cn_bucket bucket;
+    uint64_t cpu_charged_ns;       /* of the VM's CPU time, what the bucket has seen */
     struct cn_pace pace;
     uint64_t wall_start_ns, cpu_start_ns; /* clocks when the VM was made */
     uint64_t wall_end_ns, cpu_end_ns;     /* and when it ended; 0 while it lives */
