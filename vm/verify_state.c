@@ -51,8 +51,10 @@ void cn_state_unset_from(struct cn_verify_state *state, uint32_t from)
         return;
     if (state->ref_count > 0)
         state->ref_count -= refs_from(state, from);
-    if (state->ref_top > from)
+    if (state->ref_top > from) {
         state->ref_top = from;
+        state->matched = NULL;
+    }
     state->work -= state->top - from;
     memset(state->kinds + from, CN_KIND_UNSET, state->top - from);
     if (from < state->header + CN_FRAME_HEADER)
@@ -68,10 +70,18 @@ uint32_t cn_state_first_unset(struct cn_verify_state *state, uint32_t live)
     return state->set_below < live ? state->set_below : live;
 }
 
+/* Many labels share one list, and most branches go where the last one went. */
+static bool same_refs(const struct cn_label *a, const struct cn_label *b)
+{
+    return a->ref_first == b->ref_first && a->ref_count == b->ref_count && a->live == b->live;
+}
+
 bool cn_state_refs_match(struct cn_verify_state *state, const struct cn_label *label,
                          const struct cn_ref_slot *refs)
 {
     if (state->ref_count == 0 && label->ref_count == 0)
+        return true;
+    if (state->matched != NULL && same_refs(state->matched, label))
         return true;
     if (state->ref_count - refs_from(state, label->live) != label->ref_count)
         return false;
@@ -81,6 +91,7 @@ bool cn_state_refs_match(struct cn_verify_state *state, const struct cn_label *l
         if (state->kinds[ref->slot] != cn_kind_of(ref->type))
             return false;
     }
+    state->matched = label;
     return true;
 }
 
@@ -92,6 +103,7 @@ static void forget_refs(struct cn_verify_state *state)
             state->kinds[i] = CN_KIND_NUMBER;
     state->ref_count = 0;
     state->ref_top = 0;
+    state->matched = NULL;
 }
 
 void cn_state_become(struct cn_verify_state *state, const struct cn_label *label,

@@ -46,6 +46,7 @@ struct cn_verify_state {
     uint32_t top;
     uint32_t ref_count;
     uint32_t ref_top;
+    const struct cn_label *matched; /* a label whose references are those of now, or NULL */
     unsigned accumulators; /* CN_HAS_... */
     int64_t work;          /* steps that may still be spent on whole ranges of slots */
 };
@@ -69,6 +70,8 @@ static inline void cn_state_set(struct cn_verify_state *state, uint32_t slot, en
 {
     uint8_t *place = &state->kinds[slot];
 
+    if (cn_kind_is_ref((enum cn_kind)*place) || cn_kind_is_ref(kind))
+        state->matched = NULL;
     if (cn_kind_is_ref((enum cn_kind)*place))
         state->ref_count--;
     *place = (uint8_t)kind;
