@@ -133,7 +133,7 @@ static enum cn_status check_complete(const struct cn_loading *loading)
 enum cn_status cn_decode(struct cn_loading *loading)
 {
     const struct cn_bytes file = loading->module->file;
-    struct cn_reader reader = {file.at, file.at + file.size, file.at, loading->error};
+    struct cn_reader reader = cn_reader_of(file, file, loading->error);
     uint8_t rank = 0;
 
     if (file.size > CN_LIMIT_MODULE_BYTES)

@@ -62,7 +62,7 @@ static const struct cn_functype *read_block_type(struct cn_translator *t)
 {
     static const cn_valtype singles[] = {CN_I32, CN_I64, CN_F32, CN_F64, CN_V128, CN_FUNCREF,
                                          CN_EXTERNREF};
-    static const struct cn_functype none = {0, 0, NULL};
+    static const struct cn_functype none = {0, 0, singles};
     static const struct cn_functype results[] = {
         {0, 1, &singles[0]}, {0, 1, &singles[1]}, {0, 1, &singles[2]}, {0, 1, &singles[3]},
         {0, 1, &singles[4]}, {0, 1, &singles[5]}, {0, 1, &singles[6]}};

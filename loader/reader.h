@@ -15,6 +15,15 @@ struct cn_reader {
     struct cn_error *error;
 };
 
+/* Over a part of the file; no bytes at all may stand anywhere. */
+static inline struct cn_reader cn_reader_of(struct cn_bytes part, struct cn_bytes file,
+                                            struct cn_error *error)
+{
+    const uint8_t *end = part.size > 0 ? part.at + part.size : part.at;
+
+    return (struct cn_reader){part.at, end, file.at, error};
+}
+
 static inline size_t cn_reader_left(const struct cn_reader *reader)
 {
     return (size_t)(reader->end - reader->at);

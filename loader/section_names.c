@@ -46,13 +46,13 @@ static enum cn_status take_func_names(struct cn_loading *loading, struct cn_read
 enum cn_status cn_decode_names(struct cn_loading *loading)
 {
     struct cn_bytes bytes = loading->names;
-    struct cn_reader reader = {bytes.at, bytes.at + bytes.size, loading->module->file.at, NULL};
+    struct cn_reader reader = cn_reader_of(bytes, loading->module->file, NULL);
     struct cn_bytes part, name;
     uint8_t id;
 
-    while (bytes.size > 0 && cn_read_u8(&reader, &id) == CN_OK &&
+    while (cn_read_u8(&reader, &id) == CN_OK &&
            cn_read_sized(&reader, "subsection", &part) == CN_OK) {
-        struct cn_reader inside = {part.at, part.at + part.size, reader.file, NULL};
+        struct cn_reader inside = cn_reader_of(part, loading->module->file, NULL);
         if (id == FUNCTION_NAMES)
             CN_TRY(take_func_names(loading, inside));
         if (id == MODULE_NAME && cn_read_name(&inside, "module", &name) == CN_OK)
