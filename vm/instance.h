@@ -119,12 +119,14 @@ CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_fun
 
 /* Makes an instance of the program's module: imports joined (externs[i] for import i; kinds and
  * types are checked here again, CN_UNLINKABLE), memories and tables allocated, globals
- * evaluated, active segments written (a trap when out of bounds). All function bodies are charged to the
- * account by their upper bound. The start function is not run: see
- * cn_module.start. On failure everything is given back and *result is untouched; what active
- * segments wrote to imported tables and memories before a trap stays, as the specification
- * says, and when functions of the module may stand in an imported table, its remains live on
- * in the store. So the program and its module must outlive the store even then. */
+ * evaluated, active segments written (a trap when out of bounds). All function bodies are
+ * charged to the account by their upper bound. The start function is not run: see
+ * cn_module.start.
+ *
+ * On failure everything is given back and *result is untouched. What active segments wrote to
+ * imported tables and memories before a trap stays, as the specification says; and where
+ * functions of the module may stand in an imported table, its remains live on in the store. So
+ * the program and its module must outlive the store even then. */
 CN_CHECKED enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program,
                                          const struct cn_extern *externs,
                                          struct cn_instance **result, struct cn_error *error);

@@ -146,14 +146,16 @@ static void expect_refusal(const char *text, const char *message)
 Test(asm, says_where_the_text_makes_no_sense)
 {
     expect_refusal("func 1 frame 2\n", "line 1: expected \"header \", found \"\"");
-    expect_refusal("\n\n  frobnicate s1", "line 3: expected an instruction, found \"frobnicate s1\"");
+    expect_refusal("\n\n  frobnicate s1",
+                   "line 3: expected an instruction, found \"frobnicate s1\"");
     expect_refusal("add s1, s2", "line 1: expected a comma, found \"\"");
     expect_refusal("add s1, s2, f0", "line 1: expected an operand, found \"f0\"");
     expect_refusal("add 5, s2, s3", "line 1: expected a place for the result, found \"5, s2, s3\"");
     expect_refusal("add s1, 5, 6", "line 1: the instruction has no such form, found \"\"");
     expect_refusal("add s65536, s1, s1", "line 1: number too large, found \"65536, s1, s1\"");
     expect_refusal("ret header s1 s2", "line 1: expected the end of the line, found \"s2\"");
-    expect_refusal("L1: live 4", "line 1: labels are numbered in their order, found \" live 4\"");
+    expect_refusal("L1: live 4",
+                   "line 1: labels are numbered in their order, found \" live 4\"");
     expect_refusal(".ref s1:funcref", "line 1: references belong to a label, found \"s1:funcref\"");
     expect_refusal("br Lx, $1", "line 1: expected a number, found \"x, $1\"");
 }

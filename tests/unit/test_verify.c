@@ -8,6 +8,7 @@
 #include "core/insn.h"
 #include "tests/conformance/sample_module.h"
 #include "vm/asm.h"
+#include "vm/field.h"
 
 /* The rules themselves are tested by tests/conformance. */
 
@@ -55,6 +56,45 @@ Test(verify, says_what_is_wrong_and_where)
     cn_arena_release(&arena);
 }
 
+/* What the verifier takes for granted about the tables made from spec/insn.def. */
+Test(verify, reads_tables_that_are_as_it_expects)
+{
+    for (uint32_t number = 0; number < CN_VARIANT_COUNT; number++) {
+        const struct cn_variant_info *variant = &cn_variant_infos[number];
+        const struct cn_insn_info *row = &cn_insn_infos[variant->insn];
+        uint32_t uncertain = 0, results = 0, branches = 0;
+        bool moves = variant->insn == CN_INSN_MOV2 || variant->insn == CN_INSN_MOV3;
+
+        cr_assert_eq(variant->size % 8, 0);
+        for (uint32_t i = 0; i < variant->field_count; i++) {
+            const struct cn_field *field = &variant->fields[i];
+            uint32_t size = cn_field_size((enum cn_field_kind)field->kind);
+            cr_assert_eq(field->at % size, 0);
+            cr_assert(field->at >= 8 && field->at <= variant->size - size);
+            if (field->kind == CN_FIELD_SOURCE && field->of >= CN_OF_ANY && !moves)
+                uncertain++;
+            if (field->kind == CN_FIELD_RESULT)
+                results++;
+            if (field->kind == CN_FIELD_AFTER)
+                cr_assert_eq(field->at, variant->size - 4);
+            if (field->kind == CN_FIELD_TABLE_SIZE)
+                branches++;
+            if (field->kind != CN_FIELD_TARGET)
+                continue;
+            branches++;
+            cr_assert_eq(field[1].kind, CN_FIELD_COST);
+            cr_assert_eq(field[1].at, field->at + 4);
+            if (row->traits & CN_INSN_IS_END)
+                continue;
+            cr_assert_eq(field[2].kind, CN_FIELD_COST);
+            cr_assert_eq(field[2].at, field->at + 8);
+        }
+        cr_assert_leq(uncertain, 3);
+        cr_assert_leq(results, moves ? 3 : 1);
+        cr_assert_eq(branches, (row->traits & CN_INSN_IS_BRANCH) != 0);
+    }
+}
+
 /* Every slot operand of every instruction must be looked at: with all slots unset nothing may
  * read one, and nothing may touch the header or leave the frame. */
 Test(verify, looks_at_every_slot_of_every_instruction)
@@ -80,7 +120,8 @@ Test(verify, looks_at_every_slot_of_every_instruction)
                     if (variant->fields[k].kind == CN_FIELD_RESULT)
                         cn_store_u16(bytes + variant->fields[k].at, 4);
                 cn_store_u16(bytes + variant->fields[i].at, slots[j]);
-                cn_store_u64(bytes + variant->size, cn_insn_infos[CN_INSN_UNREACHABLE].first_variant);
+                cn_store_u64(bytes + variant->size,
+                             cn_insn_infos[CN_INSN_UNREACHABLE].first_variant);
                 cr_expect_eq(verify(&code).status, CN_UNVERIFIED, "variant %u, slot %u", number,
                              slots[j]);
             }
