@@ -118,11 +118,27 @@ struct cn_value cn_pop(struct cn_translator *t)
     return value;
 }
 
+/* The bits of the f32 that the f64 can be made from without loss, or false. */
+static bool narrow_f64(uint64_t bits, uint32_t *narrow)
+{
+    double wide;
+    float value;
+
+    memcpy(&wide, &bits, sizeof wide);
+    value = (float)wide;
+    memcpy(narrow, &value, sizeof value);
+    return (double)value == wide;
+}
+
 bool cn_fits_immediate(const struct cn_value *value)
 {
-    if (value->type == CN_I32)
-        return true;
-    return value->type == CN_I64 && (int64_t)value->bits == (int32_t)value->bits;
+    uint32_t narrow;
+
+    if (value->type == CN_I64)
+        return (int64_t)value->bits == (int32_t)value->bits;
+    if (value->type == CN_F64)
+        return narrow_f64(value->bits, &narrow);
+    return value->type == CN_I32 || value->type == CN_F32;
 }
 
 struct cn_value cn_as_operand(struct cn_translator *t, struct cn_value value, bool immediate)
@@ -143,8 +159,11 @@ struct cn_value cn_pop_operand(struct cn_translator *t, bool immediate)
 void cn_set_operand(struct cn_ir *ir, int i, const struct cn_value *value)
 {
     if (value->kind == CN_VALUE_CONST) {
+        uint32_t narrow = (uint32_t)value->bits;
+        if (value->type == CN_F64)
+            narrow_f64(value->bits, &narrow);
         ir->forms[i + 1] = CN_I;
-        ir->imm[i] = (int32_t)value->bits;
+        ir->imm[i] = (int32_t)narrow;
     } else {
         ir->forms[i + 1] = CN_S;
         ir->s[i] = value->slot;

@@ -50,20 +50,51 @@ static void set_compared(struct cn_ir *ir, int at, const struct compared *c, int
     ir->imm[at] = c->imm[which];
 }
 
-/* The last instruction, when it adds a constant to a local of which the comparison's operand
+static bool uses_slot(const struct cn_ir *ir, uint16_t slot)
+{
+    if (ir->result_class != CN_CLASS_NONE && ir->d == slot)
+        return true;
+    for (int i = 0; i < cn_insn_infos[ir->insn].operand_count; i++)
+        if (ir->forms[i + 1] == CN_S && ir->s[i] == slot)
+            return true;
+    return false;
+}
+
+/* Whether the increment of a local may be done at the end instead: nothing in between has to do
+ * with it or changes what it adds to. */
+static bool may_come_last(const struct cn_translator *t, uint32_t index)
+{
+    const struct cn_ir *increment = &t->ir[index];
+
+    for (uint32_t i = index + 1; i < t->ir_count; i++) {
+        const struct cn_ir *ir = &t->ir[i];
+        if (ir->flags & CN_IR_DEAD)
+            continue;
+        if (cn_is_barrier(ir) || uses_slot(ir, increment->d))
+            return false;
+        if (ir->result_class != CN_CLASS_NONE && ir->d == increment->s[0])
+            return false;
+    }
+    return true;
+}
+
+/* A recent instruction that adds a constant to a local, of which the comparison's operand
  * `which` is the sum. */
 static struct cn_ir *increment_of(struct cn_translator *t, const struct compared *c, int which)
 {
-    struct cn_ir *last = cn_last(t);
-
-    if (last == NULL || last->insn != CN_INSN_ADD || (last->flags & (CN_IR_TEMP | CN_IR_KEEP)) ||
-        last->forms[1] != CN_S || last->forms[2] != CN_I || !cn_is_i32_local(t, last->d))
+    if (c->forms[which] != CN_S || !cn_is_i32_local(t, c->s[which]) ||
+        (c->forms[1 - which] == CN_S && c->s[1 - which] == c->s[which]))
         return NULL;
-    if (c->forms[which] != CN_S || c->s[which] != last->d)
-        return NULL;
-    if (c->forms[1 - which] == CN_S && c->s[1 - which] == last->d)
-        return NULL;
-    return last;
+    for (uint32_t i = t->ir_count, steps = 0; i-- > 1 && steps < 8; steps++) {
+        struct cn_ir *ir = &t->ir[i];
+        if ((ir->flags & CN_IR_DEAD) || ir->result_class == CN_CLASS_NONE ||
+            ir->d != c->s[which])
+            continue;
+        bool fits = ir->insn == CN_INSN_ADD && !(ir->flags & (CN_IR_TEMP | CN_IR_KEEP)) &&
+                    ir->forms[1] == CN_S && ir->forms[2] == CN_I;
+        return fits && may_come_last(t, i) ? ir : NULL;
+    }
+    return NULL;
 }
 
 /* The latch for sum OP b, and the one for b OP sum. */

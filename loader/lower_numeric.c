@@ -88,6 +88,17 @@ static bool is_constant(const struct cn_value *value)
     return value->kind == CN_VALUE_CONST;
 }
 
+/* Whether the instruction takes operands of these forms. */
+static bool has_forms(uint32_t insn, const uint8_t *forms, int count)
+{
+    const struct cn_insn_info *info = &cn_insn_infos[insn];
+
+    for (int i = 0; i < count; i++)
+        if (!(info->operand_forms[i] & (1 << forms[i])))
+            return false;
+    return true;
+}
+
 /* Whether the inner instruction, feeding one side, and the other side have the forms that the
  * rule's result has. */
 static bool rule_fits(const struct fuse_rule *rule, const struct cn_ir *inner,
@@ -98,10 +109,16 @@ static bool rule_fits(const struct fuse_rule *rule, const struct cn_ir *inner,
         return inner->forms[1] == CN_S && inner->forms[2] == CN_I && !is_constant(other);
     case FUSE_CONSTANTS:
         return inner->forms[1] == CN_S && inner->forms[2] == CN_I && is_constant(other);
-    case FUSE_THREE:
-        return !(inner->forms[2] == CN_I && is_constant(other));
-    default:
-        return inner->forms[1] == CN_S;
+    case FUSE_THREE: {
+        const uint8_t forms[3] = {inner->forms[1], inner->forms[2],
+                                  is_constant(other) ? CN_I : CN_S};
+        return has_forms(rule->result, forms, 3) &&
+               !(inner->forms[2] == CN_I && is_constant(other));
+    }
+    default: {
+        const uint8_t forms[2] = {is_constant(other) ? CN_I : CN_S, inner->forms[1]};
+        return has_forms(rule->result, forms, 2);
+    }
     }
 }
 
@@ -170,8 +187,23 @@ static bool try_fuse(struct cn_translator *t, const struct cn_lowering *how,
     return false;
 }
 
+/* a - c is a + -c, for which there are more instructions. */
+static bool is_subtraction_of_constant(const struct cn_lowering *how, struct cn_value *b)
+{
+    if (how->insn != CN_INSN_SUB || b->kind != CN_VALUE_CONST || !cn_fits_immediate(b) ||
+        (int32_t)b->bits == INT32_MIN)
+        return false;
+    b->bits = (uint64_t)-(int64_t)(int32_t)b->bits;
+    return true;
+}
+
 void cn_lower_binary(struct cn_translator *t, const struct cn_lowering *how)
 {
+    if (is_subtraction_of_constant(how, &t->stack[t->stack_count - 1])) {
+        cn_lower_binary(t, how->type == CN_I32 ? cn_lowering_of(CN_WASM_I32_ADD)
+                                               : cn_lowering_of(CN_WASM_I64_ADD));
+        return;
+    }
     const struct cn_insn_info *info = &cn_insn_infos[how->insn];
     struct cn_value b = cn_pop(t);
     struct cn_value a = cn_pop(t);

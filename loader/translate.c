@@ -154,6 +154,13 @@ static void end_function(struct cn_translator *t)
     zero->flags &= (uint8_t)~CN_IR_DEAD;
     zero->y[0] = (uint16_t)t->zero_first;
     zero->y[1] = (uint16_t)(t->zero_end - t->zero_first);
+    if (zero->y[1] > 1)
+        return;
+    /* One slot is zeroed faster by a move. */
+    zero->insn = CN_INSN_MOV;
+    zero->forms[1] = CN_I;
+    zero->d = zero->y[0];
+    zero->result_class = CN_CLASS_INT;
 }
 
 /* ------------------------------------------------------------------ operator by operator */

@@ -42,7 +42,7 @@ class Operand:
         if self.suffix == '#':
             return 'i'
         if self.type in ('f32', 'f64'):
-            return 'sf'
+            return 'sf' + ('i' if self.suffix == 'i' else '')
         if self.type in REF_TYPES:
             return 's'
         return 'srq' + ('i' if self.suffix == 'i' else '')
@@ -248,7 +248,8 @@ def core_source(rows, kinds, out):
 def read_operand(operand, form, at):
     type_ = operand.type
     if form == 'i':
-        return {'i32': 'IMM32(%d)', 'f32': 'IMM32(%d)'}.get(type_, 'IMM64(%d)') % at
+        return {'i32': 'IMM32(%d)', 'f32': 'BITS_F32(IMM32(%d))',
+                'f64': '(double)BITS_F32(IMM32(%d))'}.get(type_, 'IMM64(%d)') % at
     if form in 'rq':
         accumulator = 'r0' if form == 'r' else 'r1'
         return '(uint32_t)' + accumulator if type_ == 'i32' else accumulator
