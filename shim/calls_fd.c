@@ -7,6 +7,8 @@
 #include "shim/errno.h"
 #include "shim/stat.h"
 
+#define ALLOCATE_STEP (64u << 20)
+
 enum cn_errno cn_wasi_fd_close(struct cn_call *call)
 {
     cn_fd_close(&call->wasi->fds, call->fd_number);
@@ -108,6 +110,19 @@ enum cn_errno cn_wasi_fd_filestat_set_size(struct cn_call *call)
     return cn_disk_resize(disk, inode, size);
 }
 
+/* In steps: some file systems fill what they allocate. Word 0 counts the bytes done. */
+static enum cn_errno allocate_step(struct cn_call *call, uint64_t offset, uint64_t length)
+{
+    uint64_t *done = &cn_call_words(call)[0];
+    uint64_t left = length - *done;
+    uint64_t step = left < ALLOCATE_STEP ? left : ALLOCATE_STEP;
+
+    if (fallocate(call->fd->host, 0, (off_t)(offset + *done), (off_t)step) != 0)
+        return cn_errno_of_host(errno);
+    *done += step;
+    return *done < length ? CN_E_YIELD : CN_E_SUCCESS;
+}
+
 enum cn_errno cn_wasi_fd_allocate(struct cn_call *call)
 {
     struct cn_disk *disk = &call->wasi->disk;
@@ -123,12 +138,10 @@ enum cn_errno cn_wasi_fd_allocate(struct cn_call *call)
     uint64_t old_size = inode->size, end = offset + length;
     if (end > old_size && cn_disk_resize(disk, inode, end) != CN_E_SUCCESS)
         return CN_E_DQUOT;
-    if (fallocate(call->fd->host, 0, (off_t)offset, (off_t)length) != 0) {
-        enum cn_errno error = cn_errno_of_host(errno);
+    enum cn_errno error = allocate_step(call, offset, length);
+    if (error != CN_E_SUCCESS && error != CN_E_YIELD)
         recount(call, old_size);
-        return error;
-    }
-    return CN_E_SUCCESS;
+    return error;
 }
 
 enum cn_errno cn_wasi_fd_advise(struct cn_call *call)

@@ -14,6 +14,9 @@
 /* As many links as the kernel follows, and as many exchanges under our hands. */
 #define ROUNDS_MAX 40
 
+/* Between the steps of opening: things have changed, look once more. */
+#define LOOK_AGAIN CN_E_YIELD
+
 #define RIGHTS_TO_WRITE                                                                            \
     ((uint64_t)CN_RIGHT_FD_WRITE | CN_RIGHT_FD_ALLOCATE | CN_RIGHT_FD_FILESTAT_SET_SIZE)
 
@@ -143,7 +146,7 @@ static enum cn_errno open_existing(struct opening *opening)
     if (fstat(opening->host, &opening->stat) != 0)
         error = cn_errno_of_host(errno);
     else if ((opening->stat.st_mode & S_IFMT) != (found.st_mode & S_IFMT))
-        error = CN_E_AGAIN;
+        error = LOOK_AGAIN;
     if (error != CN_E_SUCCESS)
         drop(opening);
     return error;
@@ -158,7 +161,7 @@ static enum cn_errno follow_dangling(struct opening *opening, const struct cn_pl
     ssize_t length = readlinkat(place->dir, place->name, target, sizeof target);
 
     if (length < 0) /* it is no link any more: look again */
-        return errno == EINVAL || errno == ENOENT ? CN_E_AGAIN : cn_errno_of_host(errno);
+        return errno == EINVAL || errno == ENOENT ? LOOK_AGAIN : cn_errno_of_host(errno);
     if (!opening->follows)
         return CN_E_LOOP;
     if (length == 0 || target[0] == '/')
@@ -167,7 +170,7 @@ static enum cn_errno follow_dangling(struct opening *opening, const struct cn_pl
         return CN_E_NAMETOOLONG;
     memcpy(path + kept, target, (size_t)length);
     path[kept + (size_t)length] = '\0';
-    return CN_E_AGAIN;
+    return LOOK_AGAIN;
 }
 
 static enum cn_errno create_at(struct opening *opening, const struct cn_place *place)
@@ -218,7 +221,7 @@ static enum cn_errno open_or_create(struct opening *opening)
             opening->is_exclusive ? CN_E_NOENT : open_existing(opening);
         if (error == CN_E_NOENT && opening->creates)
             error = create_new(opening);
-        if (error != CN_E_AGAIN)
+        if (error != LOOK_AGAIN)
             return error;
     }
     return CN_E_LOOP;

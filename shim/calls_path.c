@@ -187,7 +187,8 @@ static enum cn_errno check_new_name(const struct cn_place *place)
     return S_ISDIR(stat.st_mode) ? CN_E_EXIST : CN_E_NOTDIR;
 }
 
-static enum cn_errno link_places(const struct cn_place *from, const struct cn_place *to)
+static enum cn_errno link_places(struct cn_disk *disk, const struct cn_place *from,
+                                 const struct cn_place *to)
 {
     if (from->is_dot)
         return CN_E_PERM;
@@ -196,9 +197,14 @@ static enum cn_errno link_places(const struct cn_place *from, const struct cn_pl
         return error == CN_E_ISDIR ? CN_E_PERM : error;
     }
     enum cn_errno error = check_new_name(to);
+    if (error == CN_E_SUCCESS)
+        error = cn_disk_named(disk);
     if (error != CN_E_SUCCESS)
         return error;
-    return error_of(linkat(from->dir, from->name, to->dir, to->name, 0));
+    error = error_of(linkat(from->dir, from->name, to->dir, to->name, 0));
+    if (error != CN_E_SUCCESS)
+        cn_disk_unnamed(disk);
+    return error;
 }
 
 enum cn_errno cn_wasi_path_link(struct cn_call *call)
@@ -211,7 +217,7 @@ enum cn_errno cn_wasi_path_link(struct cn_call *call)
     enum cn_errno error = find_both(call, &from, &to);
     if (error != CN_E_SUCCESS)
         return error;
-    error = link_places(&from, &to);
+    error = link_places(&call->wasi->disk, &from, &to);
     cn_place_release(&from);
     cn_place_release(&to);
     return error;

@@ -243,11 +243,32 @@ void cn_disk_close(struct cn_disk *disk, struct cn_inode *inode)
     settle(disk, inode);
 }
 
+enum cn_errno cn_disk_named(struct cn_disk *disk)
+{
+    if (disk->second_names >= disk->account->limit[CN_QUOTA_INODES]) {
+        disk->account->refused[CN_QUOTA_INODES]++;
+        return CN_E_DQUOT;
+    }
+    disk->second_names++;
+    return CN_E_SUCCESS;
+}
+
+void cn_disk_unnamed(struct cn_disk *disk)
+{
+    /* Names that were there before may be removed as well; they give no credit. */
+    if (disk->second_names > 0)
+        disk->second_names--;
+}
+
 void cn_disk_unlinked(struct cn_disk *disk, const struct stat *stat)
 {
     struct cn_inode *inode = find(disk, stat->st_dev, stat->st_ino);
 
-    if (inode == NULL || (stat->st_nlink > 1 && !S_ISDIR(stat->st_mode)))
+    if (stat->st_nlink > 1 && !S_ISDIR(stat->st_mode)) {
+        cn_disk_unnamed(disk);
+        return;
+    }
+    if (inode == NULL)
         return;
     inode->is_gone = true;
     settle(disk, inode);

@@ -4,7 +4,8 @@
  * first byte until the last name and the last descriptor are gone. An inode that was there
  * before is charged only for what goes beyond the size at which this VM first met it: shrinking
  * it gives no credit, and growing it back to that size costs nothing. Directories count as
- * inodes alone. What other processes do to the files is neither charged nor refunded.
+ * inodes alone. Second names (hard links) cost nothing, but there may be no more of them than
+ * the inode quota allows inodes: they fill directories. What other processes do to the files is neither charged nor refunded.
  *
  * Pure bookkeeping: nothing here touches a file. Callers charge before they act and settle
  * afterwards. One thread at a time.
@@ -36,6 +37,7 @@ struct cn_disk {
     struct cn_inode **chains;
     uint32_t chain_count; /* a power of two, or 0 */
     uint32_t inode_count;
+    uint64_t second_names; /* added by this VM and not removed again */
 };
 
 void cn_disk_init(struct cn_disk *disk, struct cn_account *account);
@@ -64,6 +66,11 @@ void cn_disk_measure(struct cn_disk *disk, struct cn_inode *inode, uint64_t size
 
 /* The descriptor is closed. NULL is fine. */
 void cn_disk_close(struct cn_disk *disk, struct cn_inode *inode);
+
+/* A second name is about to be given to something: DQUOT when there are too many. Taken back
+ * with cn_disk_unnamed when it does not come to that. */
+enum cn_errno cn_disk_named(struct cn_disk *disk);
+void cn_disk_unnamed(struct cn_disk *disk);
 
 /* One of its names has been removed; `stat` is from just before. */
 void cn_disk_unlinked(struct cn_disk *disk, const struct stat *stat);

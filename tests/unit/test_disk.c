@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "shim/state.h"
 #include "wasi_fixture.h"
 
 /* What a tree takes up by the rules of spec/wasi.md. */
@@ -26,15 +27,48 @@ static bool is_new(const struct stat *stat)
     return true;
 }
 
+/* What was there before: inodes with their sizes. */
+static struct {
+    ino_t ino;
+    uint64_t size;
+} old_files[8];
+static uint32_t old_count;
+
+static uint64_t blocks_of(uint64_t size)
+{
+    return (size + 4095) / 4096;
+}
+
+/* Bytes that are charged for a file of that size. */
+static uint64_t due(ino_t ino, uint64_t size)
+{
+    for (uint32_t i = 0; i < old_count; i++) {
+        if (old_files[i].ino == ino) {
+            uint64_t base = blocks_of(old_files[i].size);
+            return blocks_of(size) > base ? (blocks_of(size) - base) * 4096 : 0;
+        }
+    }
+    return blocks_of(size) * 4096;
+}
+
+static bool is_old(ino_t ino)
+{
+    for (uint32_t i = 0; i < old_count; i++) {
+        if (old_files[i].ino == ino)
+            return true;
+    }
+    return false;
+}
+
 static int add_entry(const char *path, const struct stat *stat, int type, struct FTW *walk)
 {
     (void)path;
     (void)type;
     if (walk->level == 0 || !is_new(stat))
         return 0;
-    walked.inodes++;
+    walked.inodes += !is_old(stat->st_ino);
     if (!S_ISDIR(stat->st_mode))
-        walked.bytes += ((uint64_t)stat->st_size + 4095) / 4096 * 4096;
+        walked.bytes += due(stat->st_ino, (uint64_t)stat->st_size);
     return 0;
 }
 
@@ -255,6 +289,27 @@ Test(disk, counts_links_directories_and_the_inode_quota)
     guest_finish(&guest);
 }
 
+Test(disk, bounds_second_names_by_the_inode_quota)
+{
+    struct guest guest;
+    char name[8];
+    guest_setup(&guest);
+    guest.account.limit[CN_QUOTA_INODES] = 5;
+    open_new(&guest, "a");
+
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "l%d", i);
+        MUST(guest_link(&guest, 3, "a", 3, name));
+    }
+    EXPECT_ERRNO(guest_link(&guest, 3, "a", 3, "more"), DQUOT);
+    EXPECT_ERRNO(guest_link(&guest, 3, "a", 3, "l0"), DQUOT);
+    MUST(guest_path(&guest, "path_unlink_file", "l0"));
+    EXPECT_ERRNO(guest_link(&guest, 3, "a", 3, "l1"), EXIST);
+    MUST(guest_link(&guest, 3, "a", 3, "more"));
+    cr_expect_eq(guest.account.used[CN_QUOTA_INODES], 1);
+    guest_finish(&guest);
+}
+
 Test(disk, keeps_a_removed_directory_until_it_is_closed)
 {
     struct guest guest;
@@ -363,39 +418,63 @@ static void play_path(struct play *play)
     }
 }
 
+/* The host's view of a guest's descriptor. */
+static struct stat stat_of(struct play *play, uint32_t fd)
+{
+    struct stat found;
+
+    cr_assert_eq(fstat(cn_fd_get(&play->guest.wasi->fds, fd)->host, &found), 0);
+    return found;
+}
+
 /* The tree, and the open files that have lost their names. */
 static struct usage count_all(struct play *play)
 {
     struct usage usage = recount(&play->guest);
 
     for (int i = 0; i < 8; i++) {
-        struct cn_abi_filestat *stat = (void *)(play->guest.memory.base + AT_OUT);
-        bool is_known = false;
         if (play->fds[i] == 0)
             continue;
-        MUST(CALL(&play->guest, "fd_filestat_get", I(play->fds[i]), I(AT_OUT)));
-        if (stat->nlink > 0)
+        struct stat found = stat_of(play, play->fds[i]);
+        if (found.st_nlink > 0 || !is_new(&found))
             continue;
-        for (int j = 0; j < i && !is_known; j++) {
-            uint64_t ino = stat->ino;
-            if (play->fds[j] == 0)
-                continue;
-            MUST(CALL(&play->guest, "fd_filestat_get", I(play->fds[j]), I(AT_OUT)));
-            is_known = stat->ino == ino && stat->nlink == 0;
-            MUST(CALL(&play->guest, "fd_filestat_get", I(play->fds[i]), I(AT_OUT)));
-        }
-        if (!is_known) {
-            usage.bytes += (stat->size + 4095) / 4096 * 4096;
-            usage.inodes++;
-        }
+        usage.bytes += due(found.st_ino, (uint64_t)found.st_size);
+        usage.inodes += !is_old(found.st_ino);
     }
     return usage;
+}
+
+/* Files that are there before; kept open, so that their numbers are not used again. */
+static void plant_old_files(struct guest *guest, int held[4])
+{
+    static const char *const names[] = {"a", "b", "d/x"};
+    static const off_t sizes[] = {10000, 4096, 0};
+
+    mkdir(host_path(guest, "d"), 0777);
+    for (int i = 0; i < 3; i++) {
+        struct stat found;
+        held[i] = open(host_path(guest, names[i]), O_CREAT | O_RDWR, 0666);
+        cr_assert_eq(ftruncate(held[i], sizes[i]), 0);
+        fstat(held[i], &found);
+        old_files[i].ino = found.st_ino;
+        old_files[i].size = (uint64_t)sizes[i];
+    }
+    struct stat dir;
+    held[3] = open(host_path(guest, "d"), O_RDONLY);
+    fstat(held[3], &dir);
+    old_files[3].ino = dir.st_ino;
+    old_count = 4;
 }
 
 static void play_game(uint64_t seed)
 {
     struct play play = {.random = seed};
-    guest_setup(&play.guest);
+    int held[4] = {-1, -1, -1, -1};
+    old_count = 0;
+    guest_prepare(&play.guest);
+    if (seed % 2 == 0)
+        plant_old_files(&play.guest, held);
+    guest_start(&play.guest, false);
     play.guest.account.limit[CN_QUOTA_DISK] = 150000;
     play.guest.account.limit[CN_QUOTA_INODES] = 10;
 
@@ -412,6 +491,11 @@ static void play_game(uint64_t seed)
         cr_assert_eq(play.guest.account.used[CN_QUOTA_INODES], usage.inodes, "step %d", step);
         cr_assert_leq(usage.bytes, 150000);
     }
+    for (int i = 0; i < 4; i++) {
+        if (held[i] >= 0)
+            close(held[i]);
+    }
+    old_count = 0;
     guest_finish(&play.guest);
 }
 
