@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Builds the three configurations and runs every suite; called by tools/test.
+
+A suite is a command that prints `N passed, N failed[, N skipped]` as a line of its own, or
+exits with 77 after saying `SKIPPED name: why`. What is skipped is listed again at the end and
+never counted as passed. The last line is the sum of everything.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+JOBS = str(os.cpu_count() or 1)
+BUILDS = [
+    # name, directory, compiler, options
+    ('clang', 'build', 'clang-19', []),
+    ('gcc', 'build-gcc', 'gcc', []),
+    ('asan', 'build-asan', 'clang-19', ['-Db_sanitize=address,undefined', '-Db_lundef=false',
+                                        '-Doptimization=1', '-Ddebug=true']),
+]
+COUNTS = re.compile(r'^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$', re.M)
+SANITIZERS = {'ASAN_OPTIONS': 'detect_leaks=1:allocator_may_return_null=1',
+              'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.skipped = []
+
+    def add(self, name, passed, failed, seconds):
+        self.passed += passed
+        self.failed += failed
+        print(f'{"ok    " if failed == 0 else "FAILED"} {name}: {passed} passed, '
+              f'{failed} failed ({seconds:.1f} s)', flush=True)
+
+
+def run(command, log, timeout, extra=None):
+    """Runs it with its output in a log; returns the exit code and the output."""
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    with open(log, 'w') as out:
+        try:
+            code = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
+                                  stdin=subprocess.DEVNULL, timeout=timeout,
+                                  env={**os.environ, **(extra or {})}).returncode
+        except subprocess.TimeoutExpired:
+            out.write(f'\nended after {timeout} s\n')
+            code = 124
+        except OSError as error:
+            out.write(f'\n{error}\n')
+            code = 127
+    with open(log, errors='replace') as text:
+        return code, text.read()
+
+
+def show_tail(text, lines=25):
+    for line in text.splitlines()[-lines:]:
+        print('    ' + line)
+
+
+def build(totals, name, directory, compiler, options):
+    """Configures and compiles; False when that fails."""
+    start = time.time()
+    path = os.path.join(ROOT, directory)
+    setup = ['meson', 'setup', directory] + options
+    if os.path.exists(os.path.join(path, 'build.ninja')):
+        setup.append('--reconfigure')
+    for command in (setup, ['ninja', '-C', directory, '-j', JOBS]):
+        code, text = run(command, f'{path}/logs/build.log', 1800, {'CC': compiler})
+        if code != 0:
+            totals.add(f'build with {name}', 0, 1, time.time() - start)
+            show_tail(text)
+            return False
+    totals.add(f'build with {name}', 1, 0, time.time() - start)
+    return True
+
+
+def run_meson(totals, name, directory):
+    """The unit tests; Criterion's own counts are in the log."""
+    start = time.time()
+    code, text = run(['meson', 'test', '-C', directory, '--no-rebuild', '--num-processes', JOBS],
+                     f'{ROOT}/{directory}/logs/unit.log', 1200, SANITIZERS)
+    try:
+        with open(f'{ROOT}/{directory}/meson-logs/testlog.txt', errors='replace') as log:
+            details = log.read()
+    except OSError:
+        details = ''
+    passed = failed = 0
+    for tested, passing in re.findall(r'Synthesis: Tested: \S*?(\d+)\S* \| Passing: \S*?(\d+)',
+                                      re.sub(r'\x1b\[[0-9;]*m', '', details)):
+        passed += int(passing)
+        failed += int(tested) - int(passing)
+    for counts in COUNTS.findall(details):
+        passed += int(counts[0])
+        failed += int(counts[1])
+    if code != 0 and failed == 0:
+        failed = 1
+    totals.add(f'unit tests with {name}', passed, failed, time.time() - start)
+    if failed:
+        show_tail(text)
+
+
+def run_suite(totals, name, command, timeout=900):
+    start = time.time()
+    code, text = run(command, f'{ROOT}/build/logs/{name}.log', timeout, SANITIZERS)
+    skipped = re.findall(r'^SKIPPED .*$', text, re.M)
+    totals.skipped += skipped
+    for line in skipped:
+        print(line, flush=True)
+    if code == 77 and skipped:
+        return
+    counts = COUNTS.findall(text)
+    passed, failed = (int(counts[-1][0]), int(counts[-1][1])) if counts else (0, 0)
+    if not counts:
+        passed, failed = (1, 0) if code == 0 else (0, 1)
+    if code != 0 and failed == 0:
+        failed = 1
+    totals.add(name, passed, failed, time.time() - start)
+    if failed:
+        show_tail(text)
+
+
+def suites(quick):
+    """Name, command, and whether it is part of --quick."""
+    cordon, asan, gcc = 'build/cordon', 'build-asan/cordon', 'build-gcc/cordon'
+    seconds = '10' if quick else '60'
+    rows = [
+        ('lint', ['tests/lint/run.py'], True),
+        ('golden', ['tests/golden/run.py', cordon], True),
+        ('golden-asan', ['tests/golden/run.py', asan], False),
+        ('golden-gcc', ['tests/golden/run.py', gcc], False),
+        ('wasm-testsuite-validation', ['tests/suite/validate_suite.py', cordon], True),
+        ('wasm-testsuite', ['tests/suite/run_spec.py', 'build/tests/spec_driver'], True),
+        ('wasm-testsuite-gcc', ['tests/suite/run_spec.py', 'build-gcc/tests/spec_driver'], True),
+        ('wasm-testsuite-asan', ['tests/suite/run_spec.py', 'build-asan/tests/spec_driver'],
+         False),
+        ('hostile-modules', ['tests/hostile/run_modules.py', cordon], True),
+        ('hostile-modules-asan', ['tests/hostile/run_modules.py', asan, '--slow'], False),
+        ('wasi-guests', ['tests/wasi/run_guests.py', cordon], True),
+        ('wasi-guests-asan', ['tests/wasi/run_guests.py', asan], False),
+        ('wasi-testsuite', ['tests/wasi/run_suite.py', cordon], True),
+        ('guest-library', ['tests/guest/run.py', cordon], True),
+        ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count',
+                          '20' if quick else '300'], True),
+        ('programs', ['tests/programs/run.py', cordon] + (['--quick'] if quick else []),
+         not quick),
+        ('suspension', ['tests/suspend/run.py', cordon], True),
+        ('web-server-load', ['tests/load/run.py', cordon] + (['--quick'] if quick else []), True),
+        ('fuzz', ['tests/fuzz/run.py', seconds], True),
+        ('demo', ['tools/demo', '--check'], True),
+    ]
+    for name, command, in_quick in rows:
+        if quick and not in_quick:
+            continue
+        if command[0].endswith('.py'):
+            command = ['python3'] + command
+        yield name, command
+
+
+def main():
+    quick = '--quick' in sys.argv[1:]
+    totals = Totals()
+    for name, directory, compiler, options in BUILDS:
+        if quick and name == 'asan':
+            continue
+        if build(totals, name, directory, compiler, options):
+            run_meson(totals, name, directory)
+    for name, command in suites(quick):
+        script = command[1] if command[0] == 'python3' else command[0]
+        if not os.path.exists(os.path.join(ROOT, script)):
+            totals.add(name, 0, 1, 0)
+            print(f'    {script} is not there')
+            continue
+        run_suite(totals, name, command)
+    for line in totals.skipped:
+        print(line)
+    print(f'{totals.passed} passed, {totals.failed} failed, {len(totals.skipped)} skipped')
+    return 1 if totals.failed or totals.passed == 0 else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
