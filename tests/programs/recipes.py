@@ -1,0 +1,105 @@
+"""How the real programs are built: as a guest with tools/guest-cc, and natively with cc from
+the same source, for the output to expect. Each recipe returns (guest, native)."""
+import functools
+import pathlib
+
+import fetch
+import store
+
+HERE = pathlib.Path(__file__).resolve().parent
+GUEST_CC = HERE.parent.parent / "tools" / "guest-cc"
+SHIM = HERE / "shim"
+ESBUILD = "0.27.2"
+
+# What WASI has not, and what wasi-libc has only by emulation.
+GUEST = ["-nocordon", f"-I{SHIM}", "-include", SHIM / "no_processes.h",
+         "-D_WASI_EMULATED_SIGNAL", "-D_WASI_EMULATED_GETPID", "-D_WASI_EMULATED_MMAN",
+         "-D_WASI_EMULATED_PROCESS_CLOCKS", "-lwasi-emulated-signal", "-lwasi-emulated-getpid",
+         "-lwasi-emulated-mman", "-lwasi-emulated-process-clocks",
+         "-Wl,-z,stack-size=4194304"]
+
+
+def compile_both(name, sources, flags, guest_flags=(), native_flags=()):
+    """(guest, native) built from the same sources with the flags."""
+    flags = ["-O2", "-w", *flags]
+    guest_flags = [*flags, *GUEST, *guest_flags]
+    shims = sorted(SHIM.iterdir())
+    own = [source for source in sources if HERE in pathlib.Path(source).parents]
+    key = store.digest(name, *sources, *guest_flags, *native_flags, *shims, *own, GUEST_CC)
+
+    def fill(folder):
+        store.call([GUEST_CC, *guest_flags, "-o", folder / f"{name}.wasm", *sources], folder,
+                   store.BUILD_SECONDS)
+        store.call(["cc", *flags, "-o", folder / name, *sources, *native_flags, "-lm"], folder,
+                   store.BUILD_SECONDS)
+    folder = store.made_once(f"built/{name}-{key}", fill)
+    return folder / f"{name}.wasm", folder / name
+
+
+@functools.cache
+def lua():
+    """Without setjmp an error ends the program: nothing catches it. The seed of string hashes
+    is fixed, because a run is compared with another one by the operators it executed."""
+    tree = fetch.debian_source("lua5.4") / "src"
+    sources = sorted(path for path in tree.glob("*.c") if path.name != "luac.c")
+    guest = ["-DLUAI_THROW(L,c)=__builtin_trap()", "-DLUAI_TRY(L,c,a)={ a }",
+             "-Dluai_jmpbuf=int"]
+    return compile_both("lua", sources, ["-Dluai_makeseed()=42"], guest)
+
+
+@functools.cache
+def quickjs():
+    """EMSCRIPTEN is QuickJS's own switch for WebAssembly: no threads, no look at the stack
+    pointer. Debian 12 has no QuickJS; the release after it has."""
+    tree = fetch.debian_source("quickjs", [fetch.machine_release(), "trixie"])
+    names = ["cutils.c", "dtoa.c", "libregexp.c", "libunicode.c", "quickjs.c"]
+    sources = [tree / name for name in names if (tree / name).exists()]
+    sources.append(HERE / "mains" / "qjs.c")
+    flags = [f"-I{tree}", "-D_GNU_SOURCE", '-DCONFIG_VERSION="x"']
+    return compile_both("qjs", sources, flags, ["-DEMSCRIPTEN"], ["-lpthread"])
+
+
+def amalgamation():
+    """SQLite's one big file and its shell, which its build system makes with tclsh."""
+    tree = fetch.debian_source("sqlite3")
+
+    def fill(folder):
+        if not any(pathlib.Path(path, "tclsh").exists() for path in ("/usr/bin", "/usr/local/bin")):
+            raise store.Unavailable("tclsh is not installed, which makes SQLite's one source file")
+        store.call(["sh", tree / "configure", "--disable-load-extension"], folder,
+                   store.BUILD_SECONDS)
+        store.call(["make", "sqlite3.c", "shell.c"], folder, store.BUILD_SECONDS)
+    return store.made_once("source/sqlite3-amalgamation", fill)
+
+
+@functools.cache
+def sqlite():
+    """No locks in WASI, so the file system without them."""
+    folder = amalgamation()
+    flags = [f"-I{folder}", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_THREADSAFE=0",
+             "-DSQLITE_OMIT_WAL", "-DSQLITE_NOHAVE_SYSTEM", "-DSQLITE_OMIT_POPEN"]
+    return compile_both("sqlite", [folder / "sqlite3.c", folder / "shell.c"], flags,
+                        ['-DSQLITE_DEFAULT_UNIX_VFS="unix-none"'])
+
+
+def zlib(program):
+    tree = fetch.debian_source("zlib")
+    sources = [*sorted(tree.glob("*.c")), tree / "test" / f"{program}.c"]
+    return compile_both(f"zlib-{program}", sources, [f"-I{tree}", "-DHAVE_UNISTD_H"])
+
+
+@functools.cache
+def zlib_example():
+    return zlib("example")
+
+
+@functools.cache
+def minigzip():
+    return zlib("minigzip")
+
+
+@functools.cache
+def esbuild():
+    native = fetch.npm_package("@esbuild/linux-x64", ESBUILD) / "bin" / "esbuild"
+    native.chmod(0o755)
+    return fetch.npm_package("@esbuild/wasi-preview1", ESBUILD) / "esbuild.wasm", native
