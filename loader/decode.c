@@ -88,7 +88,8 @@ static enum cn_status read_section(struct cn_loading *loading, struct cn_reader 
     CN_TRY(cn_read_u8(&inside, &id));
     if (id >= SECTION_COUNT)
         return cn_fail(reader->error, CN_MALFORMED, offset,
-                       "malformed section id: expected at most 12, found %u", id);
+                       "malformed section id: expected at most 12, found %u%s", id,
+                       id == 13 ? " (exceptions are not supported yet)" : "");
     CN_TRY(cn_read_u32(&inside, &size));
     if (size > cn_reader_left(&inside))
         return cn_fail(reader->error, CN_MALFORMED, offset,

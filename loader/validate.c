@@ -121,6 +121,16 @@ static enum cn_status read_local(struct cn_validator *v, uint8_t *type)
 
 /* ---------------------------------------------------------------- operators */
 
+/* What an operator that is not here belongs to. */
+static const char *proposal_of(uint8_t op)
+{
+    if ((op >= 0x06 && op <= 0x0a) || op == 0x18 || op == 0x19 || op == 0x1f)
+        return " (exceptions are not supported yet)";
+    if (op == 0x14 || op == 0x15 || (op >= 0xd3 && op <= 0xd6) || op == 0xfb)
+        return " (garbage collection is not supported yet)";
+    return op == 0xfe ? " (threads are not supported)" : "";
+}
+
 /* Any operator but those with functions of their own, by the book. */
 static enum cn_status check_slowly(struct cn_validator *v, const struct cn_rule *rule)
 {
@@ -130,7 +140,8 @@ static enum cn_status check_slowly(struct cn_validator *v, const struct cn_rule 
 
     switch (rule->kind) {
     case CN_RULE_ILLEGAL:
-        return cn_reject(v, CN_MALFORMED, "illegal opcode %02x", *v->op);
+        return cn_reject(v, CN_MALFORMED, "illegal opcode %02x%s", *v->op,
+                         proposal_of(*v->op));
     case CN_RULE_I32:
         CN_TRY(cn_read_s32(&v->reader, (int32_t *)&bits));
         break;
