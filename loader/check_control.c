@@ -60,7 +60,7 @@ static enum cn_status read_block_type(struct cn_validator *v, const struct cn_si
 
 static enum cn_status open_block(struct cn_validator *v, const struct cn_rule *rule, uint8_t op)
 {
-    const struct cn_sig *sig;
+    const struct cn_sig *sig = NULL;
 
     CN_TRY(read_block_type(v, &sig));
     if (op == CN_WASM_IF)

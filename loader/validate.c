@@ -265,7 +265,7 @@ static enum cn_status check_operators(struct cn_validator *v)
 enum cn_status cn_validate_body(struct cn_validator *v, struct cn_funcdecl *func)
 {
     const uint8_t *end = func->body.at + func->body.size;
-    uint32_t declared;
+    uint32_t declared = 0;
 
     v->reader.at = func->body.at;
     v->reader.end = end;
