@@ -58,7 +58,7 @@ static enum cn_status read_block_type(struct cn_validator *v, const struct cn_si
     return CN_OK;
 }
 
-static enum cn_status open_block(struct cn_validator *v, const struct cn_rule *rule, uint8_t op)
+static enum cn_status open_block(struct cn_validator *v, const struct cn_op_rule *rule, uint8_t op)
 {
     const struct cn_sig *sig = NULL;
 
@@ -217,7 +217,7 @@ static enum cn_status read_callee(struct cn_validator *v, const struct cn_sig **
 }
 
 /* Type and table of an indirect call, and the index that it takes from the stack. */
-static enum cn_status read_indirect(struct cn_validator *v, const struct cn_rule *rule,
+static enum cn_status read_indirect(struct cn_validator *v, const struct cn_op_rule *rule,
                                     const struct cn_sig **sig)
 {
     const struct cn_module *module = v->module;
@@ -242,7 +242,7 @@ static enum cn_status read_indirect(struct cn_validator *v, const struct cn_rule
     return CN_OK;
 }
 
-static enum cn_status check_tail(struct cn_validator *v, const struct cn_rule *rule,
+static enum cn_status check_tail(struct cn_validator *v, const struct cn_op_rule *rule,
                                  const struct cn_sig *sig)
 {
     uint32_t count = v->sig->result_count;

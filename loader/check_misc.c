@@ -151,7 +151,7 @@ CN_CHECK(table_fill)
     return cn_pop_type(v, CN_I32, rule->text);
 }
 
-static enum cn_status expect_elements(struct cn_validator *v, const struct cn_rule *rule,
+static enum cn_status expect_elements(struct cn_validator *v, const struct cn_op_rule *rule,
                                       uint8_t expected, uint8_t found)
 {
     if (expected == found)
@@ -219,7 +219,7 @@ CN_CHECK(memory_copy)
     return cn_apply(v, rule);
 }
 
-static enum cn_status read_data(struct cn_validator *v, const struct cn_rule *rule)
+static enum cn_status read_data(struct cn_validator *v, const struct cn_op_rule *rule)
 {
     uint32_t segment;
 
@@ -282,8 +282,8 @@ CN_CHECK(prefixed)
     CN_TRY(cn_read_u32(&v->reader, &number));
     if (number >= CN_PREFIXED_RULES || v->prefixed[number].text == NULL)
         return cn_reject(v, CN_MALFORMED, "illegal opcode fc %02x", number);
-    const struct cn_rule *found = &v->prefixed[number];
-    return found->kind == CN_RULE_CHECK ? found->check(v, found) : cn_apply(v, found);
+    const struct cn_op_rule *found = &v->prefixed[number];
+    return found->kind == CN_OP_RULE_CHECK ? found->check(v, found) : cn_apply(v, found);
 }
 
 CN_CHECK(simd)
@@ -296,7 +296,7 @@ CN_CHECK(simd)
                      number);
 }
 
-enum cn_status cn_check_memarg(struct cn_validator *v, const struct cn_rule *rule)
+enum cn_status cn_check_memarg(struct cn_validator *v, const struct cn_op_rule *rule)
 {
     uint64_t offset = cn_reader_offset(&v->reader);
     uint32_t align, distance;

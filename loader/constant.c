@@ -33,9 +33,9 @@ static enum cn_status reference_func(struct cn_validator *v)
 
 static enum cn_status reject_operator(struct cn_validator *v, uint8_t op)
 {
-    const struct cn_rule *rule = &v->rules[op];
+    const struct cn_op_rule *rule = &v->rules[op];
 
-    if (rule->kind == CN_RULE_ILLEGAL)
+    if (rule->kind == CN_OP_RULE_ILLEGAL)
         return cn_reject(v, CN_MALFORMED, "illegal opcode %02x", op);
     return cn_reject(v, CN_INVALID, "constant expression required: found %s",
                      rule->text ? rule->text : "an operator with a prefix");
@@ -43,7 +43,7 @@ static enum cn_status reject_operator(struct cn_validator *v, uint8_t op)
 
 static enum cn_status check_operator(struct cn_validator *v, uint8_t op)
 {
-    const struct cn_rule *rule = &v->rules[op];
+    const struct cn_op_rule *rule = &v->rules[op];
     int32_t i32;
     int64_t i64;
     uint32_t f32;

@@ -27,7 +27,7 @@ static const struct row prefixed_rows[CN_PREFIXED_RULES] = {
 #undef OP_FC
 };
 
-typedef enum cn_status check_function(struct cn_validator *v, const struct cn_rule *rule);
+typedef enum cn_status check_function(struct cn_validator *v, const struct cn_op_rule *rule);
 
 static check_function *const checks[256] = {
     [CN_WASM_UNREACHABLE] = cn_check_unreachable,
@@ -103,24 +103,24 @@ static uint8_t kind_of(const struct row *row)
 {
     switch (row->immediate) {
     case CN_IMM_NONE:
-        return CN_RULE_PLAIN;
+        return CN_OP_RULE_PLAIN;
     case CN_IMM_MEMARG:
-        return CN_RULE_MEMARG;
+        return CN_OP_RULE_MEMARG;
     case CN_IMM_I32:
-        return CN_RULE_I32;
+        return CN_OP_RULE_I32;
     case CN_IMM_I64:
-        return CN_RULE_I64;
+        return CN_OP_RULE_I64;
     case CN_IMM_F32:
-        return CN_RULE_F32;
+        return CN_OP_RULE_F32;
     case CN_IMM_F64:
-        return CN_RULE_F64;
+        return CN_OP_RULE_F64;
     default:
-        return CN_RULE_ILLEGAL;
+        return CN_OP_RULE_ILLEGAL;
     }
 }
 
 /* Operands stand at the top of the stack, the last one highest: in the highest byte. */
-static void set_types(struct cn_rule *rule, const char *types)
+static void set_types(struct cn_op_rule *rule, const char *types)
 {
     const char *colon = strchr(types, ':');
 
@@ -138,11 +138,11 @@ static void set_types(struct cn_rule *rule, const char *types)
     }
 }
 
-static void set_rule(struct cn_rule *rule, const struct row *row, check_function *check)
+static void set_rule(struct cn_op_rule *rule, const struct row *row, check_function *check)
 {
-    *rule = (struct cn_rule){.text = row->text, .check = check};
+    *rule = (struct cn_op_rule){.text = row->text, .check = check};
     if (check != NULL)
-        rule->kind = CN_RULE_CHECK;
+        rule->kind = CN_OP_RULE_CHECK;
     else if (row->text != NULL)
         rule->kind = kind_of(row);
     if (row->text != NULL)
@@ -157,8 +157,8 @@ void cn_rules_init(struct cn_validator *v)
     }
     for (unsigned i = 0; i < CN_PREFIXED_RULES; i++)
         set_rule(&v->prefixed[i], &prefixed_rows[i], prefixed_checks[i]);
-    v->rules[CN_WASM_NOP].kind = CN_RULE_PLAIN;
-    v->rules[CN_WASM_LOCAL_GET].kind = CN_RULE_LOCAL_GET;
-    v->rules[CN_WASM_LOCAL_SET].kind = CN_RULE_LOCAL_SET;
-    v->rules[CN_WASM_LOCAL_TEE].kind = CN_RULE_LOCAL_TEE;
+    v->rules[CN_WASM_NOP].kind = CN_OP_RULE_PLAIN;
+    v->rules[CN_WASM_LOCAL_GET].kind = CN_OP_RULE_LOCAL_GET;
+    v->rules[CN_WASM_LOCAL_SET].kind = CN_OP_RULE_LOCAL_SET;
+    v->rules[CN_WASM_LOCAL_TEE].kind = CN_OP_RULE_LOCAL_TEE;
 }

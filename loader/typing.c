@@ -124,7 +124,7 @@ enum cn_status cn_pop_all(struct cn_validator *v, const uint8_t *types, uint32_t
     return CN_OK;
 }
 
-enum cn_status cn_apply(struct cn_validator *v, const struct cn_rule *rule)
+enum cn_status cn_apply(struct cn_validator *v, const struct cn_op_rule *rule)
 {
     uint8_t types[4];
 

@@ -132,42 +132,42 @@ static const char *proposal_of(uint8_t op)
 }
 
 /* Any operator but those with functions of their own, by the book. */
-static enum cn_status check_slowly(struct cn_validator *v, const struct cn_rule *rule)
+static enum cn_status check_slowly(struct cn_validator *v, const struct cn_op_rule *rule)
 {
     uint32_t bits;
     uint64_t wide;
     uint8_t type;
 
     switch (rule->kind) {
-    case CN_RULE_ILLEGAL:
+    case CN_OP_RULE_ILLEGAL:
         return cn_reject(v, CN_MALFORMED, "illegal opcode %02x%s", *v->op,
                          proposal_of(*v->op));
-    case CN_RULE_I32:
+    case CN_OP_RULE_I32:
         CN_TRY(cn_read_s32(&v->reader, (int32_t *)&bits));
         break;
-    case CN_RULE_I64:
+    case CN_OP_RULE_I64:
         CN_TRY(cn_read_s64(&v->reader, (int64_t *)&wide));
         break;
-    case CN_RULE_F32:
+    case CN_OP_RULE_F32:
         CN_TRY(cn_read_f32(&v->reader, &bits));
         break;
-    case CN_RULE_F64:
+    case CN_OP_RULE_F64:
         CN_TRY(cn_read_f64(&v->reader, &wide));
         break;
-    case CN_RULE_MEMARG:
+    case CN_OP_RULE_MEMARG:
         CN_TRY(cn_check_memarg(v, rule));
         break;
-    case CN_RULE_LOCAL_GET:
+    case CN_OP_RULE_LOCAL_GET:
         CN_TRY(read_local(v, &type));
         return cn_push(v, type);
-    case CN_RULE_LOCAL_SET:
+    case CN_OP_RULE_LOCAL_SET:
         CN_TRY(read_local(v, &type));
         return cn_pop_type(v, type, rule->text);
-    case CN_RULE_LOCAL_TEE:
+    case CN_OP_RULE_LOCAL_TEE:
         CN_TRY(read_local(v, &type));
         CN_TRY(cn_pop_type(v, type, rule->text));
         return cn_push(v, type);
-    case CN_RULE_CHECK:
+    case CN_OP_RULE_CHECK:
         return rule->check(v, rule);
     default:
         break;
@@ -187,23 +187,23 @@ static inline size_t short_leb(const uint8_t *at, const uint8_t *end)
 
 /* The immediates of the most frequent operators, read without a call; NULL: not so simple. */
 static inline const uint8_t *skip_immediates(const struct cn_validator *v,
-                                             const struct cn_rule *rule, const uint8_t *at)
+                                             const struct cn_op_rule *rule, const uint8_t *at)
 {
     const uint8_t *end = v->reader.end;
     size_t size;
 
     switch (rule->kind) {
-    case CN_RULE_PLAIN:
+    case CN_OP_RULE_PLAIN:
         return at;
-    case CN_RULE_I32:
-    case CN_RULE_I64:
+    case CN_OP_RULE_I32:
+    case CN_OP_RULE_I64:
         size = short_leb(at, end);
         return size ? at + size : NULL;
-    case CN_RULE_F32:
+    case CN_OP_RULE_F32:
         return end - at >= 4 ? at + 4 : NULL;
-    case CN_RULE_F64:
+    case CN_OP_RULE_F64:
         return end - at >= 8 ? at + 8 : NULL;
-    case CN_RULE_MEMARG:
+    case CN_OP_RULE_MEMARG:
         if (at == end || *at > rule->align || v->module->memory_count == 0)
             return NULL;
         size = short_leb(at + 1, end);
@@ -226,19 +226,19 @@ static enum cn_status check_operators(struct cn_validator *v)
                            "unexpected end of section or function: expected %u more end "
                            "operators", v->frame_count);
         const uint8_t *op = at++;
-        const struct cn_rule *rule = &v->rules[*op];
+        const struct cn_op_rule *rule = &v->rules[*op];
 
-        if (rule->kind == CN_RULE_LOCAL_GET) {
+        if (rule->kind == CN_OP_RULE_LOCAL_GET) {
             if (CN_LIKELY(at < v->reader.end && *at < 0x80 && *at < v->local_count &&
                           v->limit - sp > 1)) {
                 *sp++ = v->near_locals[*at++];
                 continue;
             }
-        } else if (rule->kind == CN_RULE_LOCAL_SET || rule->kind == CN_RULE_LOCAL_TEE) {
+        } else if (rule->kind == CN_OP_RULE_LOCAL_SET || rule->kind == CN_OP_RULE_LOCAL_TEE) {
             if (CN_LIKELY(at < v->reader.end && *at < 0x80 && *at < v->local_count &&
                           sp > v->floor && sp[-1] == v->near_locals[*at])) {
                 at++;
-                sp -= rule->kind == CN_RULE_LOCAL_SET;
+                sp -= rule->kind == CN_OP_RULE_LOCAL_SET;
                 continue;
             }
         } else {

@@ -21,11 +21,11 @@ struct cn_sig {
 struct cn_validator;
 
 /* How an operator is typed. */
-struct cn_rule {
+struct cn_op_rule {
     const char *text;    /* NULL: there is no such operator */
-    enum cn_status (*check)(struct cn_validator *v, const struct cn_rule *rule);
+    enum cn_status (*check)(struct cn_validator *v, const struct cn_op_rule *rule);
     uint32_t want, mask; /* of the top four bytes of the stack: the operands */
-    uint8_t kind;        /* enum cn_rule_kind */
+    uint8_t kind;        /* enum cn_op_rule_kind */
     uint8_t pops;
     uint8_t pushes;      /* 0 or 1 */
     uint8_t result;
@@ -33,18 +33,18 @@ struct cn_rule {
 };
 
 /* What stands behind an operator, where the operands say all else; CHECK: see its function. */
-enum cn_rule_kind {
-    CN_RULE_ILLEGAL,
-    CN_RULE_PLAIN,
-    CN_RULE_I32,
-    CN_RULE_I64,
-    CN_RULE_F32,
-    CN_RULE_F64,
-    CN_RULE_MEMARG,
-    CN_RULE_LOCAL_GET,
-    CN_RULE_LOCAL_SET,
-    CN_RULE_LOCAL_TEE,
-    CN_RULE_CHECK,
+enum cn_op_rule_kind {
+    CN_OP_RULE_ILLEGAL,
+    CN_OP_RULE_PLAIN,
+    CN_OP_RULE_I32,
+    CN_OP_RULE_I64,
+    CN_OP_RULE_F32,
+    CN_OP_RULE_F64,
+    CN_OP_RULE_MEMARG,
+    CN_OP_RULE_LOCAL_GET,
+    CN_OP_RULE_LOCAL_SET,
+    CN_OP_RULE_LOCAL_TEE,
+    CN_OP_RULE_CHECK,
 };
 
 struct cn_block_frame {
@@ -87,8 +87,8 @@ struct cn_validator {
     struct cn_local_run *runs;
     uint32_t run_count, run_room;
 
-    struct cn_rule rules[256];
-    struct cn_rule prefixed[CN_PREFIXED_RULES]; /* behind 0xfc */
+    struct cn_op_rule rules[256];
+    struct cn_op_rule prefixed[CN_PREFIXED_RULES]; /* behind 0xfc */
     uint8_t near_locals[CN_LOCALS_NEAR];
 };
 
@@ -138,7 +138,7 @@ CN_CHECKED enum cn_status cn_pop_all(struct cn_validator *v, const uint8_t *type
 CN_CHECKED enum cn_status cn_peek_all(struct cn_validator *v, const uint8_t *types,
                                       uint32_t count, const char *who);
 /* Takes and gives what the rule says. */
-CN_CHECKED enum cn_status cn_apply(struct cn_validator *v, const struct cn_rule *rule);
+CN_CHECKED enum cn_status cn_apply(struct cn_validator *v, const struct cn_op_rule *rule);
 
 CN_CHECKED enum cn_status cn_open_frame(struct cn_validator *v, uint8_t op,
                                         const struct cn_sig *sig);
@@ -151,7 +151,7 @@ const struct cn_sig *cn_sig_of_result(uint8_t type);
 /* ---------------------------------------------------------------- check_*.c */
 
 #define CN_CHECK(name)                                                                             \
-    enum cn_status cn_check_##name(struct cn_validator *v, const struct cn_rule *rule)
+    enum cn_status cn_check_##name(struct cn_validator *v, const struct cn_op_rule *rule)
 
 CN_CHECK(unreachable);
 CN_CHECK(block);
@@ -191,6 +191,6 @@ CN_CHECK(prefixed);
 CN_CHECK(simd);
 
 /* What stands behind a load or store. */
-CN_CHECKED enum cn_status cn_check_memarg(struct cn_validator *v, const struct cn_rule *rule);
+CN_CHECKED enum cn_status cn_check_memarg(struct cn_validator *v, const struct cn_op_rule *rule);
 
 #endif
