@@ -10,12 +10,14 @@
 
 struct cordon_host {
     cordon_translation_t translation;
+    uint64_t memory_limit; /* for loading one module */
 };
 
 struct cordon_module {
+    struct cn_account account; /* what loading and translating it takes */
     struct cn_module *module;
     struct cn_program *program;
-    struct cn_translator *translator; /* kept for functions without code and for traps */
+    struct cn_translator *translator; /* for functions without code, and to explain traps */
 };
 
 /* A function that a linker offers. */
@@ -52,6 +54,9 @@ struct cordon_vm {
     struct cordon_module *module;
     bool is_initialized; /* start and _initialize have run */
 };
+
+/* The module's translator, made anew when it was given up; NULL when memory is exhausted. */
+struct cn_translator *cn_api_translator(struct cordon_module *module);
 
 /* Writes the error; returns false, so that a caller can return it. */
 bool cn_api_fail(cordon_error_t *error, cordon_kind_t kind, const char *format, ...)

@@ -18,6 +18,8 @@ cordon_host_t *cordon_host_new(cordon_error_t *error)
 
     if (host == NULL)
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    else
+        host->memory_limit = CORDON_UNLIMITED;
     return host;
 }
 
@@ -29,6 +31,20 @@ void cordon_host_free(cordon_host_t *host)
 void cordon_host_translation(cordon_host_t *host, cordon_translation_t how)
 {
     host->translation = how;
+}
+
+void cordon_host_memory(cordon_host_t *host, uint64_t bytes)
+{
+    host->memory_limit = bytes;
+}
+
+struct cn_translator *cn_api_translator(struct cordon_module *module)
+{
+    if (module->translator == NULL &&
+        cn_translator_new(module->module, cn_account_allocator(&module->account),
+                          &module->translator) != CN_OK)
+        return NULL;
+    return module->translator;
 }
 
 static uint64_t code_bytes(const struct cn_module *module)
@@ -49,15 +65,23 @@ static enum cn_status translate_all(struct cordon_module *module, struct cn_erro
         CN_TRY(cn_translate(module->translator, i, &code, error));
         CN_TRY(cn_program_install(module->program, &code, error));
     }
+    /* Its scratch memory is large after large functions. */
+    cn_translator_free(module->translator);
+    module->translator = NULL;
     return CN_OK;
 }
 
 static enum cn_status load(cordon_host_t *host, struct cordon_module *module,
                            struct cn_bytes bytes, struct cn_error *error)
 {
-    CN_TRY(cn_load(bytes, cn_heap, &module->module, error));
-    CN_TRY(cn_program_new(&module->program, module->module, cn_heap));
-    CN_TRY(cn_translator_new(module->module, cn_heap, &module->translator));
+    struct cn_allocator allocator = cn_account_allocator(&module->account);
+
+    cn_account_init(&module->account);
+    module->account.limit[CN_QUOTA_MEMORY] = host->memory_limit;
+    CN_TRY(cn_load(bytes, allocator, &module->module, error));
+    CN_TRY(cn_program_new(&module->program, module->module, allocator));
+    if (cn_api_translator(module) == NULL)
+        return CN_NO_MEMORY;
     if (host->translation == CORDON_TRANSLATE_LAZY ||
         (host->translation == CORDON_TRANSLATE_AUTO &&
          code_bytes(module->module) > LAZY_CODE_BYTES))

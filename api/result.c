@@ -4,6 +4,15 @@
 
 #include "api/internal.h"
 
+static bool find_origin(struct cordon_vm *vm, const struct cn_frame *frame,
+                        struct cn_origin *origin)
+{
+    struct cn_translator *translator = cn_api_translator(vm->module);
+
+    return translator != NULL && cn_translate_origin(translator, frame->code->func, frame->offset,
+                                                     origin) == CN_OK;
+}
+
 static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,
                            cordon_frame_t *shown)
 {
@@ -15,8 +24,7 @@ static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,
         shown->function[i] = name.at[i] < 0x20 || name.at[i] == 0x7f ? '?' : (char)name.at[i];
     shown->function[size] = '\0';
     shown->index = frame->code->func;
-    if (cn_translate_origin(vm->module->translator, frame->code->func, frame->offset, &origin) ==
-        CN_OK)
+    if (find_origin(vm, frame, &origin))
         shown->offset = origin.wasm_offset;
 }
 
@@ -37,8 +45,7 @@ static void refund_unspent(struct cordon_vm *vm)
 
     if (cn_thread_frames(vm->vm.thread, &frame, 1) != 1 || frame.code->bytes == NULL)
         return;
-    if (cn_translate_origin(vm->module->translator, frame.code->func, frame.offset, &origin) ==
-            CN_OK &&
+    if (find_origin(vm, &frame, &origin) &&
         origin.unspent <= vm->vm.account.used[CN_QUOTA_FUEL])
         cn_account_refund(&vm->vm.account, CN_QUOTA_FUEL, origin.unspent);
 }

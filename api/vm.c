@@ -11,9 +11,12 @@ static enum cn_status translate_one(void *context, struct cn_program *program, u
                                     struct cn_error *error)
 {
     struct cordon_module *module = context;
+    struct cn_translator *translator = cn_api_translator(module);
     struct cn_code code;
 
-    CN_TRY(cn_translate(module->translator, func, &code, error));
+    if (translator == NULL)
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory left to translate");
+    CN_TRY(cn_translate(translator, func, &code, error));
     return cn_program_install(program, &code, error);
 }
 
@@ -56,15 +59,16 @@ static bool instantiate(struct cordon_vm *vm, const cordon_linker_t *linker,
     return cause.status == CN_OK || cn_api_fail_with(error, &cause);
 }
 
-/* The module's own structures count as the guest's too. */
+/* The module's file and what was made of it count as the guest's too. */
 static bool charge_module(struct cordon_vm *vm, cordon_error_t *error)
 {
-    uint64_t size = cn_arena_size(&vm->module->module->arena);
+    const struct cn_module *module = vm->module->module;
+    uint64_t size = cn_arena_size(&module->arena) + module->file.size;
 
     if (cn_account_charge(&vm->vm.account, CN_QUOTA_MEMORY, size) == CN_OK)
         return true;
     return cn_api_fail(error, CORDON_QUOTA,
-                       "the module's %llu bytes of tables exceed the memory quota of %llu "
+                       "the module's own %llu bytes exceed the memory quota of %llu "
                        "(--memory)", (unsigned long long)size,
                        (unsigned long long)vm->vm.account.limit[CN_QUOTA_MEMORY]);
 }

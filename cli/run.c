@@ -262,6 +262,7 @@ static bool load(struct run *run, cordon_error_t *error)
     cordon_host_translation(run->host, options->eager  ? CORDON_TRANSLATE_EAGER
                                        : options->lazy ? CORDON_TRANSLATE_LAZY
                                                        : CORDON_TRANSLATE_AUTO);
+    cordon_host_memory(run->host, options->limit[CORDON_MEMORY]);
     run->module = cordon_module_load(run->host, run->file.bytes, run->file.size, error);
     run->linker = run->module ? cordon_linker_new(run->host, error) : NULL;
     if (run->linker == NULL)

@@ -81,6 +81,9 @@ typedef enum cordon_translation {
 } cordon_translation_t;
 CORDON_API void cordon_host_translation(cordon_host_t *host, cordon_translation_t how);
 
+/* The most memory that loading and translating one module may take; unlimited at first. */
+CORDON_API void cordon_host_memory(cordon_host_t *host, uint64_t bytes);
+
 /* Decodes and validates a binary module (WebAssembly core 2.0 without SIMD, tail calls,
  * extended constant expressions), and translates it unless that is left for later. The bytes
  * must stay as they are until the module is freed. NULL with CORDON_BAD_MODULE, CORDON_QUOTA

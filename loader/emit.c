@@ -64,6 +64,7 @@ void cn_push_value(struct cn_translator *t, struct cn_value value)
         return;
     t->stack[t->stack_count++] = value;
     t->has_refs |= cn_valtype_is_ref(value.type);
+    t->stack_refs += cn_valtype_is_ref(value.type);
     cn_need_slots(t, (uint64_t)t->temps + t->stack_count);
 }
 
@@ -113,6 +114,7 @@ struct cn_value cn_pop(struct cn_translator *t)
 
     if (t->settled_count > t->stack_count)
         t->settled_count = t->stack_count;
+    t->stack_refs -= cn_valtype_is_ref(value.type);
     if (value.kind == CN_VALUE_LOCAL)
         t->local_uses[local_of_slot(t, value.slot)]--;
     return value;
@@ -448,10 +450,43 @@ uint32_t cn_new_label(struct cn_translator *t)
 
 static void note_ref(struct cn_translator *t, uint16_t slot, uint8_t type)
 {
-    if (!cn_valtype_is_ref(type) ||
-        !cn_room(t, &t->refs, &t->ref_room, t->ref_count + 1, sizeof *t->refs))
+    if (!cn_valtype_is_ref(type) || t->status != CN_OK)
         return;
-    t->refs[t->ref_count++] = (struct cn_ref_slot){slot, type};
+    /* Labels with references on the operand stack have a list each: a bound keeps a hostile
+     * function from making that quadratic. */
+    if (t->ref_count > t->ir_limit) {
+        t->status = CN_TOO_LARGE;
+        return;
+    }
+    if (cn_room(t, &t->refs, &t->ref_room, t->ref_count + 1, sizeof *t->refs))
+        t->refs[t->ref_count++] = (struct cn_ref_slot){slot, type};
+}
+
+static void note_local_refs(struct cn_translator *t)
+{
+    for (uint32_t i = 0; i < t->local_count && t->has_refs; i++)
+        note_ref(t, cn_local_slot(t, i), t->local_types[i]);
+}
+
+/* Notes which slots hold references at a label. Most labels have none but the locals, and share
+ * one list of those. */
+static void note_refs(struct cn_translator *t, struct cn_ir_label *place, uint32_t height)
+{
+    if (t->stack_refs == 0) {
+        if (t->local_refs_first == UINT32_MAX) {
+            t->local_refs_first = t->ref_count;
+            note_local_refs(t);
+            t->local_refs_count = t->ref_count - t->local_refs_first;
+        }
+        place->ref_first = t->local_refs_first;
+        place->ref_count = (uint16_t)t->local_refs_count;
+        return;
+    }
+    place->ref_first = t->ref_count;
+    note_local_refs(t);
+    for (uint32_t i = 0; i < height; i++)
+        note_ref(t, t->stack[i].slot, t->stack[i].type);
+    place->ref_count = (uint16_t)(t->ref_count - place->ref_first);
 }
 
 void cn_place_label(struct cn_translator *t, uint32_t label, uint32_t height)
@@ -463,12 +498,5 @@ void cn_place_label(struct cn_translator *t, uint32_t label, uint32_t height)
     ir->label = label;
     place->at = (int32_t)t->ir_count - 1;
     place->live = (uint16_t)(t->temps + height);
-    place->ref_first = t->ref_count;
-    if (t->has_refs) {
-        for (uint32_t i = 0; i < t->local_count; i++)
-            note_ref(t, cn_local_slot(t, i), t->local_types[i]);
-        for (uint32_t i = 0; i < height; i++)
-            note_ref(t, t->stack[i].slot, t->stack[i].type);
-    }
-    t->labels[label].ref_count = (uint16_t)(t->ref_count - place->ref_first);
+    note_refs(t, place, height);
 }

@@ -102,6 +102,10 @@ struct cn_translator {
     uint32_t frame;             /* slots needed so far */
     uint32_t ordinal;
     uint32_t pending_weight;
+    uint32_t ir_limit;          /* more instructions than this are a hostile function's */
+    uint32_t stack_refs;        /* references on the operand stack */
+    uint32_t local_refs_first;  /* in refs: the list of the locals alone, once there is one */
+    uint32_t local_refs_count;
     uint32_t repeated;          /* bytes of tables that were repeated at loops' ends */
     bool is_reachable;
     bool has_refs;              /* a reference may stand in a slot of this function */

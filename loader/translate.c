@@ -68,17 +68,18 @@ void cn_translator_free(struct cn_translator *t)
 
 /* ------------------------------------------------------------------ a function's beginning */
 
-static bool add_local(struct cn_translator *t, uint8_t type, bool is_set)
+static bool add_locals(struct cn_translator *t, uint8_t type, uint32_t count, bool are_set)
 {
-    uint32_t need = t->local_count + 1;
+    uint32_t need = t->local_count + count;
 
     if (!cn_room(t, &t->local_types, &t->local_type_room, need, sizeof *t->local_types) ||
         !cn_room(t, &t->local_set, &t->local_set_room, need, sizeof *t->local_set) ||
         !cn_room(t, &t->local_uses, &t->local_use_room, need, sizeof *t->local_uses))
         return false;
-    t->local_types[t->local_count] = type;
-    t->local_set[t->local_count] = is_set;
-    t->local_uses[t->local_count++] = 0;
+    memset(t->local_types + t->local_count, type, count);
+    memset(t->local_set + t->local_count, are_set, count);
+    memset(t->local_uses + t->local_count, 0, count * sizeof *t->local_uses);
+    t->local_count = need;
     t->has_refs |= cn_valtype_is_ref(type);
     return true;
 }
@@ -88,15 +89,14 @@ static void read_locals(struct cn_translator *t)
     const struct cn_functype *type = t->type;
 
     for (uint32_t i = 0; i < type->param_count; i++)
-        if (!add_local(t, (uint8_t)cn_functype_params(type)[i], true))
+        if (!add_locals(t, (uint8_t)cn_functype_params(type)[i], 1, true))
             return;
     uint32_t groups = cn_code_u32(t);
     for (uint32_t i = 0; i < groups; i++) {
         uint32_t count = cn_code_u32(t);
         uint8_t local = *t->at++;
-        for (uint32_t k = 0; k < count; k++)
-            if (!add_local(t, local, false))
-                return;
+        if (count > 0 && !add_locals(t, local, count, false))
+            return;
     }
 }
 
@@ -105,6 +105,8 @@ static void read_locals(struct cn_translator *t)
 static void emit_entry(struct cn_translator *t)
 {
     cn_emit(t, CN_INSN_ZERO)->flags |= CN_IR_DEAD;
+    if (!t->has_refs)
+        return;
     for (uint32_t i = t->type->param_count; i < t->local_count; i++) {
         if (!cn_valtype_is_ref(t->local_types[i]))
             continue;
@@ -130,6 +132,9 @@ static void begin_function(struct cn_translator *t, uint32_t func)
     t->frame = t->ordinal = t->pending_weight = t->op_start = t->repeated = 0;
     t->ir_count = t->stack_count = t->settled_count = t->block_count = 0;
     t->label_count = t->target_count = t->ref_count = t->local_count = 0;
+    t->ir_limit = 8 * (uint32_t)decl->body.size + 65536;
+    t->stack_refs = 0;
+    t->local_refs_first = UINT32_MAX;
     t->zero_first = UINT32_MAX;
     t->zero_end = 0;
     t->is_reachable = t->in_entry = true;
@@ -199,6 +204,8 @@ static void translate_body(struct cn_translator *t)
         }
         const struct cn_lowering *how = &lowerings[SLOT_OF(op)];
         how->lower(t, how);
+        if (CN_UNLIKELY(t->ir_count > t->ir_limit))
+            t->status = CN_TOO_LARGE;
     }
 }
 
@@ -219,8 +226,8 @@ enum cn_status cn_translate(struct cn_translator *t, uint32_t func, struct cn_co
     uint64_t at = cn_module_offset(t->module, t->module->funcs[func].body.at);
     if (t->status == CN_TOO_LARGE)
         return cn_fail(error, CN_TOO_LARGE, at,
-                       "function %u needs more than %u slots for locals and operands", func,
-                       CN_FRAME_MAX);
+                       "function %u needs more than %u slots for locals and operands, or far more "
+                       "register code than its size allows", func, CN_FRAME_MAX);
     return cn_fail(error, t->status, at, "no memory left to translate function %u", func);
 }
 

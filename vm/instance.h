@@ -113,10 +113,6 @@ CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_fun
                                            const struct cn_functype *type, cn_host_fn host,
                                            void *env);
 
-/* A function's register code is charged with this many bytes per byte of its body, when the
- * module is instantiated: then neither quotas nor results depend on what was translated. */
-#define CN_CODE_BYTES_PER_BODY_BYTE 8u
-
 /* Makes an instance of the program's module: imports joined (externs[i] for import i; kinds and
  * types are checked here again, CN_UNLINKABLE), memories and tables allocated, globals
  * evaluated, active segments written (a trap when out of bounds). All function bodies are

@@ -42,12 +42,22 @@ OP(table_size)
     NEXT(CN_SIZE_TABLE_SIZE);
 }
 
-/* Paid for by the element, like a fill, before anything is done. */
+/* What a growth by so many costs: one by the element, or nothing where it is refused anyway. */
+static int64_t price_of_growth(const struct cn_thread *t, const struct cn_table *table,
+                               uint32_t count)
+{
+    if (count > table->max - table->size ||
+        count > cn_account_left(t->store->account, CN_QUOTA_MEMORY) / sizeof(void *))
+        return 0;
+    return count;
+}
+
+/* Paid for like a fill, before anything is done. */
 OP(table_grow)
 {
     struct cn_table *table = TABLE_AT(CN_AT_TABLE_GROW_tab);
     const uint32_t count = S32(CN_AT_TABLE_GROW_b);
-    const int64_t price = count <= table->max - table->size ? (int64_t)count : 0;
+    const int64_t price = price_of_growth(t, table, count);
 
     if (CN_UNLIKELY(FUEL < price)) {
         t->wanted = (uint64_t)price;

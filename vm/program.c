@@ -34,12 +34,15 @@ enum cn_status cn_program_new(struct cn_program **result, const struct cn_module
     for (uint32_t i = 0; i < count; i++) {
         struct cn_funcode *code = &program->funcs[i];
         code->func = i;
+        program->code_size_max +=
+            (uint64_t)module->funcs[i].body.size * CN_CODE_BYTES_PER_BODY_BYTE;
         code->params = module->types[module->funcs[i].type].param_count;
         code->stub = stub;
         code->entry = (const uint8_t *)&code->stub;
         code->header = header_slots(&module->types[module->funcs[i].type]);
         code->frame = code->header + CN_FRAME_HEADER;
     }
+    program->code_size_max += CN_CODE_BYTES_SPARE;
     *result = program;
     return CN_OK;
 }
@@ -113,6 +116,10 @@ enum cn_status cn_program_install(struct cn_program *program, const struct cn_co
     if (code->func < program->module->func_count && cn_program_has(program, code->func))
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET, "function %u already has code",
                        code->func);
+    if (code->size > program->code_size_max - program->code_size)
+        return cn_fail(error, CN_TOO_LARGE, CN_NO_OFFSET,
+                       "the module's register code exceeds %u bytes per byte of its bodies",
+                       CN_CODE_BYTES_PER_BODY_BYTE);
     uint8_t *bytes = cn_resize(program->allocator, NULL, 0, code->size);
     if (bytes == NULL || make_scratch(program, cn_verify_scratch(code)) != CN_OK) {
         cn_free(program->allocator, bytes, code->size);

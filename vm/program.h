@@ -33,10 +33,18 @@ struct cn_program {
     struct cn_allocator allocator;
     struct cn_funcode *funcs; /* one per function of the module, imports included */
     uint64_t code_size;       /* bytes installed */
+    uint64_t code_size_max;   /* by the bodies' sizes; more is refused as CN_TOO_LARGE */
     uint32_t installed;       /* functions installed */
     uint8_t *scratch;         /* the verifier's, kept between functions */
     size_t scratch_size;
 };
+
+/* A function's register code is charged with this many bytes per byte of its body, when the
+ * module is instantiated: then neither quotas nor results depend on what was translated. */
+#define CN_CODE_BYTES_PER_BODY_BYTE 8u
+/* What a whole module's code may have beyond that: then it is refused. Compilers' code takes 4
+ * to 5 bytes per byte. */
+#define CN_CODE_BYTES_SPARE (1u << 20)
 
 /* The module must outlive the program. CN_NO_MEMORY is the only failure. */
 CN_CHECKED enum cn_status cn_program_new(struct cn_program **result,
