@@ -2,6 +2,7 @@
 the same source, for the output to expect. Each recipe returns (guest, native)."""
 import functools
 import pathlib
+import platform
 
 import fetch
 import store
@@ -24,8 +25,7 @@ def compile_both(name, sources, flags, guest_flags=(), native_flags=()):
     flags = ["-O2", "-w", *flags]
     guest_flags = [*flags, *GUEST, *guest_flags]
     shims = sorted(SHIM.iterdir())
-    own = [source for source in sources if HERE in pathlib.Path(source).parents]
-    key = store.digest(name, *sources, *guest_flags, *native_flags, *shims, *own, GUEST_CC)
+    key = store.digest(name, *sources, *guest_flags, *native_flags, *shims, GUEST_CC)
 
     def fill(folder):
         store.call([GUEST_CC, *guest_flags, "-o", folder / f"{name}.wasm", *sources], folder,
@@ -44,7 +44,7 @@ def lua():
     sources = sorted(path for path in tree.glob("*.c") if path.name != "luac.c")
     guest = ["-DLUAI_THROW(L,c)=__builtin_trap()", "-DLUAI_TRY(L,c,a)={ a }",
              "-Dluai_jmpbuf=int"]
-    return compile_both("lua", sources, ["-Dluai_makeseed()=42"], guest)
+    return compile_both("lua", sources, ["-Dluai_makeseed(L)=42"], guest)
 
 
 @functools.cache
@@ -100,6 +100,7 @@ def minigzip():
 
 @functools.cache
 def esbuild():
-    native = fetch.npm_package("@esbuild/linux-x64", ESBUILD) / "bin" / "esbuild"
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    native = fetch.npm_package(f"@esbuild/linux-{machine}", ESBUILD) / "bin" / "esbuild"
     native.chmod(0o755)
     return fetch.npm_package("@esbuild/wasi-preview1", ESBUILD) / "esbuild.wasm", native
