@@ -147,8 +147,20 @@ Test(program, gives_everything_back_wherever_memory_runs_out)
     cr_expect_eq(steps, 5, "program, functions, code, scratch");
 }
 
+Test(program, refuses_code_out_of_proportion_to_the_bodies)
+{
+    struct cn_code code = assemble("func 2 frame 2 header 0 entry $1\n    ret header s0\n");
+
+    program->code_size_max = code.size - 1;
+    cr_assert_eq(cn_program_install(program, &code, &error), CN_TOO_LARGE);
+    cr_expect_not(cn_program_has(program, 2));
+    program->code_size_max = code.size;
+    cr_expect_eq(cn_program_install(program, &code, &error), CN_OK, "%s", error.text);
+}
+
 Test(program, does_not_keep_a_large_scratch)
 {
+    program->code_size_max = UINT64_MAX;
     struct cn_code code = assemble("func 2 frame 2 header 0 entry $1\n    ret header s0\n");
     enum { LABELS = 1 << 21 };
 
