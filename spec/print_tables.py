@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Writes the tables of spec/*.md from the rows of spec/*.def.
+
+  print_tables.py           brings every table up to date
+  print_tables.py --check   says which are not, and exits with 1
+
+A table stands in the prose between two markers, which name what is printed:
+
+  <!-- table: quotas -->
+  <!-- end -->
+"""
+import glob
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MARKER = re.compile(r'<!-- table: (\w+) -->\n.*?<!-- end -->', re.S)
+
+
+def arguments(text, most):
+    """Splits at commas outside parentheses and quotes, into at most so many parts."""
+    parts, depth, quoted, current = [], 0, False, ''
+    for char in text:
+        quoted ^= char == '"'
+        depth += not quoted and char == '('
+        depth -= not quoted and char == ')'
+        if char == ',' and not quoted and depth == 0 and len(parts) < most - 1:
+            parts.append(current.strip())
+            current = ''
+        else:
+            current += char
+    return parts + [current.strip()]
+
+
+def rows(name, *macros, most=99):
+    """The rows of a file: macro and arguments, quotes taken off, comments skipped. A one-line
+    comment between rows is a row of its own, with the macro '' (a heading)."""
+    with open(os.path.join(HERE, name), encoding='utf-8') as file:
+        text = file.read()
+    head, _, body = text.partition('*/')
+    assert head.startswith('/*'), name
+    for match in re.finditer(r'/\*(.*?)\*/|^(\w+)\(([^\n]*)\)[^\S\n]*$', body, re.M | re.S):
+        comment, macro, inside = match.groups()
+        if comment is not None:
+            yield '', [re.sub(r'\s*\n\s*\*?\s*', ' ', comment).strip()]
+        elif macro in macros:
+            yield macro, [part[1:-1] if re.fullmatch(r'"[^"]*"', part) else part
+                          for part in arguments(inside, most)]
+
+
+def one_line_rows(name, *macros, most=99):
+    for macro, parts in rows(name, *macros, most=most):
+        if macro:
+            yield macro, parts
+
+
+def cell(text):
+    return str(text).replace('|', '\\|')
+
+
+def table(heads, lines):
+    out = ['| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
+    return '\n'.join(out + ['| ' + ' | '.join(cell(part) for part in line) + ' |'
+                            for line in lines])
+
+
+def code(text):
+    return f'`{text}`' if text and text != '-' else ''
+
+
+def value(expression):
+    """A number of the rows as people read it: "1 << 30", "8ull << 20", "NONE"."""
+    if expression == 'NONE':
+        return 'unlimited'
+    number = 0
+    match = re.fullmatch(r'(\d+)(?:u?l*)(?:\s*<<\s*(\d+))?', expression)
+    if not match:
+        raise ValueError(f'not a number: {expression}')
+    number = int(match.group(1)) << int(match.group(2) or 0)
+    return f'{number:,}'
+
+
+def size(expression):
+    """The same as a size: "1 GiB" where it comes out even."""
+    if expression == 'NONE':
+        return 'unlimited'
+    number = int(value(expression).replace(',', ''))
+    for shift, unit in ((30, 'GiB'), (20, 'MiB'), (10, 'KiB')):
+        if number and number % (1 << shift) == 0:
+            return f'{number >> shift} {unit}'
+    return f'{number:,}'
+
+
+UNITS = {'BYTES': 'SIZE', 'COUNT': 'N', 'NANOSECONDS': 'TIME', 'MILLICORES': 'N'}
+
+
+def quotas():
+    lines = []
+    for _, (_, key, unit, default, what, meets) in one_line_rows('quota.def', 'QUOTA'):
+        shown = size(default) if unit == 'BYTES' else value(default)
+        lines.append((code(f'--{key.replace("_", "-")} {UNITS[unit]}'), code(key), shown, what,
+                      meets))
+    return table(('option', 'in the report', 'default', 'what is counted',
+                  'what the guest meets when it is used up'), lines)
+
+
+def options():
+    lines = []
+    for macro, (name, letter, argument, what) in one_line_rows('option.def', 'OPTION', 'HIDDEN'):
+        short = f'-{letter[1]}, ' if letter.startswith("'") else ''
+        shown = short + '--' + name.replace('_', '-') + ('' if argument == 'NULL' else ' ' +
+                                                         argument)
+        lines.append((code(shown), what + (' (for tests)' if macro == 'HIDDEN' else '')))
+    return table(('option', 'what it does'), lines)
+
+
+def statuses():
+    return table(('status', 'exit code of `cordon run`', 'text'),
+                 [(code(name), number if name != 'EXITED' else "the guest's own", text)
+                  for _, (name, number, text) in one_line_rows('error.def', 'STATUS')])
+
+
+def traps():
+    return table(('trap', 'text'), [(code(name), text) for _, (name, text) in
+                                    one_line_rows('error.def', 'TRAP')])
+
+
+def limits():
+    return table(('limit', 'at most', 'what is counted'),
+                 [(code(name), value(number), text)
+                  for _, (name, number, text) in one_line_rows('limits.def', 'LIMIT')])
+
+
+def headed(heads, name, macro, line_of, most=99):
+    """One table per comment that stands between the rows."""
+    out, lines, heading = [], [], ''
+    for kind, parts in list(rows(name, macro, most=most)) + [('', [None])]:
+        if kind:
+            lines.append(line_of(parts))
+            continue
+        if lines:
+            out.append((heading + '\n\n' if heading else '') + table(heads, lines))
+            lines = []
+        heading = parts[0]
+    return '\n\n'.join(out)
+
+
+def rules():
+    return headed(('rule', 'what is wrong with the code', 'number'), 'verify.def', 'RULE',
+                  lambda parts: (code(parts[0]), parts[1], parts[2]))
+
+
+def instructions():
+    return headed(('text', 'result', 'operands', 'fields', 'traits', 'meaning'), 'insn.def',
+                  'INSN', lambda parts: (code(parts[1]), code(parts[3]), code(parts[4]),
+                                         code(parts[5]), '' if parts[2] == '-' else
+                                         parts[2].lower(), code(parts[6])), most=7)
+
+
+def fields():
+    return table(('field', 'bytes', 'meaning'),
+                 [(code(name), count, text)
+                  for _, (name, count, _, text) in one_line_rows('operand.def', 'FIELD')])
+
+
+def calls():
+    modules = {'CALL': 'both', 'CALL_EXIT': 'both', 'CALL_NEW': 'preview 1', 'CALL_CORDON':
+               '`cordon`'}
+    return table(('call', 'module', 'parameters'),
+                 [(code(parts[0]), modules[macro], code(' '.join(parts[1:])))
+                  for macro, parts in one_line_rows('wasi.def', *modules, most=2)])
+
+
+def rights():
+    return table(('right', 'bit', 'for', 'effect'),
+                 [(code(name), bit, kinds.lower(), effect.lower()) for _, (name, bit, kinds, effect)
+                  in one_line_rows('wasi_rights.def', 'RIGHT')])
+
+
+def errnos():
+    return table(('error', 'number', "the host's"),
+                 [(code(parts[0]), parts[1], code(parts[2]) if len(parts) > 2 else '')
+                  for _, parts in one_line_rows('wasi_errno.def', 'ERRNO', 'ERRNO_OURS')])
+
+
+TABLES = {'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
+          'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields,
+          'calls': calls, 'rights': rights, 'errnos': errnos}
+
+
+def renewed(text):
+    return MARKER.sub(lambda match: f'<!-- table: {match.group(1)} -->\n'
+                      f'{TABLES[match.group(1)]()}\n<!-- end -->', text)
+
+
+def main():
+    stale = 0
+    for path in sorted(glob.glob(os.path.join(HERE, '*.md'))):
+        with open(path, encoding='utf-8') as file:
+            text = file.read()
+        new = renewed(text)
+        if new == text:
+            continue
+        if '--check' in sys.argv[1:]:
+            stale += 1
+            print(f'spec/{os.path.basename(path)}:1: a table is not what the rows say: '
+                  'run spec/print_tables.py')
+        else:
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(new)
+    return 1 if stale else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
