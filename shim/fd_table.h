@@ -29,6 +29,7 @@ struct cn_fd {
     bool is_read_only;        /* below a read-only directory */
     bool is_unreal;           /* below procfs: nothing but directories can be opened */
     bool has_position;        /* stdio that can seek */
+    bool is_nonblocking;      /* the host's descriptor is one that only we use */
     bool lacks_nowait;        /* the host cannot be asked not to block: poll first */
     uint32_t armed;           /* events that the wait set will report for it */
     bool is_in_wait_set;

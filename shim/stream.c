@@ -1,9 +1,13 @@
 #include "shim/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "shim/errno.h"
 
@@ -42,10 +46,47 @@ int cn_iovecs_cut(struct iovec **first, uint32_t count, uint64_t skip, uint64_t 
     return (int)kept;
 }
 
+static bool is_pipe(const struct cn_fd *fd)
+{
+    struct stat stat;
+
+    return fstat(fd->host, &stat) == 0 && S_ISFIFO(stat.st_mode);
+}
+
+/* Opening a pseudo-terminal's master anew would make another terminal. */
+static bool is_terminal(const struct cn_fd *fd)
+{
+    int number;
+
+    return isatty(fd->host) && ioctl(fd->host, TIOCGPTN, &number) != 0;
+}
+
+void cn_stream_own(struct cn_fd *fd)
+{
+    char path[32];
+    int flags = fcntl(fd->host, F_GETFL);
+
+    if (flags < 0 || !(is_pipe(fd) || is_terminal(fd)))
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd->host);
+    int own = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own < 0)
+        return;
+    close(fd->host);
+    fd->host = own;
+    fd->is_nonblocking = true;
+}
+
 /* A host that cannot be asked not to wait: older kernels for pipes, all of them for terminals. */
 static bool is_refusal(int host_error)
 {
     return host_error == EOPNOTSUPP || host_error == EINVAL || host_error == ENOSYS;
+}
+
+static bool is_socket(const struct cn_fd *fd)
+{
+    return fd->filetype == CN_FILETYPE_SOCKET_STREAM ||
+           fd->filetype == CN_FILETYPE_SOCKET_DGRAM;
 }
 
 static ssize_t receive(struct cn_fd *fd, const struct iovec *iovecs, int count)
@@ -75,30 +116,28 @@ static ssize_t poll_and_read(struct cn_fd *fd, const struct iovec *iovecs, int c
     return readv(fd->host, iovecs, count);
 }
 
-/* What poll calls writable takes PIPE_BUF bytes without waiting, and no more is certain. */
+/* What poll calls writable takes PIPE_BUF bytes without waiting, if it is a pipe; of a terminal
+ * nothing is certain but one byte. */
 static ssize_t poll_and_write(struct cn_fd *fd, const struct iovec *iovecs, int count)
 {
-    size_t size = 0;
-    int whole = 0;
+    size_t sure = fd->filetype == CN_FILETYPE_CHARACTER_DEVICE ? 1 : PIPE_BUF;
+    int at = 0;
 
     if (cn_stream_poll(fd->host, POLLOUT) == 0) {
         errno = EAGAIN;
         return -1;
     }
-    while (whole < count && iovecs[whole].iov_len <= PIPE_BUF - size)
-        size += iovecs[whole++].iov_len;
-    if (whole > 0 && size > 0)
-        return writev(fd->host, iovecs, whole);
-    struct iovec part = iovecs[whole];
-    part.iov_len = PIPE_BUF;
-    return writev(fd->host, &part, 1);
+    while (at < count - 1 && iovecs[at].iov_len == 0)
+        at++;
+    size_t size = iovecs[at].iov_len;
+    return write(fd->host, iovecs[at].iov_base, size < sure ? size : sure);
 }
 
 static ssize_t read_some(struct cn_fd *fd, const struct iovec *iovecs, int count)
 {
-    if (fd->kind == CN_FD_SOCKET)
+    if (is_socket(fd))
         return receive(fd, iovecs, count);
-    if (fd->has_position)
+    if (fd->has_position || fd->is_nonblocking)
         return readv(fd->host, iovecs, count);
     if (fd->lacks_nowait)
         return poll_and_read(fd, iovecs, count);
@@ -111,9 +150,9 @@ static ssize_t read_some(struct cn_fd *fd, const struct iovec *iovecs, int count
 
 static ssize_t write_some(struct cn_fd *fd, const struct iovec *iovecs, int count)
 {
-    if (fd->kind == CN_FD_SOCKET)
+    if (is_socket(fd))
         return transmit(fd, iovecs, count);
-    if (fd->has_position)
+    if (fd->has_position || fd->is_nonblocking)
         return writev(fd->host, iovecs, count);
     if (fd->lacks_nowait)
         return poll_and_write(fd, iovecs, count);

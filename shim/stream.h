@@ -1,5 +1,7 @@
 /* Reading and writing what may have to wait: pipes, terminals and sockets, without ever waiting
- * and without making the host's descriptor non-blocking. */
+ * and without making the host's descriptor non-blocking: O_NONBLOCK belongs to the open file,
+ * which others share. The ways, best first: a descriptor of our own, opened anew; asking call by
+ * call (RWF_NOWAIT, MSG_DONTWAIT); polling first and then moving no more than surely fits. */
 #ifndef CN_SHIM_STREAM_H
 #define CN_SHIM_STREAM_H
 
@@ -15,6 +17,10 @@ enum cn_errno cn_stream_read(struct cn_fd *fd, const struct iovec *iovecs, int i
                              size_t *count);
 enum cn_errno cn_stream_write(struct cn_fd *fd, const struct iovec *iovecs, int iovec_count,
                               size_t *count);
+
+/* Tries to exchange the descriptor of a pipe or terminal for one of our own, to the same thing,
+ * that never blocks. Without success nothing changes, and reading and writing find other ways. */
+void cn_stream_own(struct cn_fd *fd);
 
 /* Which of POLLIN and POLLOUT (and what else poll reports) hold now; 0 for none. */
 short cn_stream_poll(int host, short events);

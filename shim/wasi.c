@@ -10,6 +10,7 @@
 
 #include "shim/clock.h"
 #include "shim/enter.h"
+#include "shim/stream.h"
 
 #define PREOPEN_RIGHTS (uint64_t)CN_RIGHTS_DIR
 #define PREOPEN_INHERITING ((uint64_t)CN_RIGHTS_DIR | CN_RIGHTS_FILE)
@@ -111,6 +112,7 @@ static enum cn_status give_stdio(struct cn_wasi *wasi, int number, int host,
     /* A guest takes a character device for a terminal unless it can seek. */
     fd->has_position = fd->filetype != CN_FILETYPE_DIRECTORY && !isatty(fd->host) &&
                        lseek(fd->host, 0, SEEK_CUR) >= 0;
+    cn_stream_own(fd);
     if (fd->has_position)
         fd->rights |= CN_RIGHT_FD_SEEK | CN_RIGHT_FD_TELL | CN_RIGHT_FD_ADVISE;
     return CN_OK;

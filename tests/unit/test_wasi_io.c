@@ -294,3 +294,32 @@ Test(wasi_io, says_what_a_stream_cannot)
     close(ends[1]);
     guest_finish(&guest);
 }
+
+/* A terminal whose other side reads nothing: what does not fit waits, and the guest with it. */
+Test(wasi_io, never_blocks_on_a_terminal, .timeout = 20)
+{
+    struct guest guest;
+    uint32_t total = 0, error;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+        cr_skip("no pseudo-terminals here");
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    cr_assert_geq(slave, 0);
+    start_with(&guest, slave, slave);
+
+    MUST(CALL(&guest, "fd_fdstat_get", I(1), I(AT_OUT)));
+    cr_expect_eq(guest.memory.base[AT_OUT], CN_FILETYPE_CHARACTER_DEVICE);
+    cr_expect_eq(cn_load_u64(guest.memory.base + AT_OUT + 8) & CN_RIGHT_FD_SEEK, 0, "isatty");
+    MUST(CALL(&guest, "fd_fdstat_set_flags", I(1), I(CN_FDFLAG_NONBLOCK)));
+    memset(guest.memory.base + AT_DATA, '\n', 30000);
+    while ((error = guest_write(&guest, 1, 30000)) == CN_E_SUCCESS)
+        total += out_u32(&guest);
+    EXPECT_ERRNO(error, AGAIN);
+    cr_expect_gt(total, 0);
+    MUST(CALL(&guest, "fd_fdstat_set_flags", I(0), I(CN_FDFLAG_NONBLOCK)));
+    EXPECT_ERRNO(guest_read(&guest, 0, 10), AGAIN);
+    cr_expect_eq(fcntl(slave, F_GETFL) & O_NONBLOCK, 0);
+    close(master);
+    close(slave);
+    guest_finish(&guest);
+}
