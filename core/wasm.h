@@ -7,7 +7,8 @@
 
 enum cn_wasm_op {
 #define OP(byte, name, text, immediates, types) CN_WASM_##name = byte,
-#define OP_FC(number, name, text, immediates, types) CN_WASM_##name = CN_WASM_PREFIXED(0xfc, number),
+#define OP_FC(number, name, text, immediates, types)                                               \
+    CN_WASM_##name = CN_WASM_PREFIXED(0xfc, number),
 #include "spec/wasm.def"
 #undef OP
 #undef OP_FC
