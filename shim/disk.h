@@ -5,7 +5,8 @@
  * before is charged only for what goes beyond the size at which this VM first met it: shrinking
  * it gives no credit, and growing it back to that size costs nothing. Directories count as
  * inodes alone. Second names (hard links) cost nothing, but there may be no more of them than
- * the inode quota allows inodes: they fill directories. What other processes do to the files is neither charged nor refunded.
+ * the inode quota allows inodes: they fill directories. What other processes do to the files is
+ * neither charged nor refunded.
  *
  * Pure bookkeeping: nothing here touches a file. Callers charge before they act and settle
  * afterwards. One thread at a time.
