@@ -17,8 +17,7 @@
 #include <string.h>
 
 #include "loader/load.h"
-#include "loader/translate.h"
-#include "vm/thread.h"
+#include "tests/suite/machine.h"
 
 #define NAMES_MAX 512
 #define WORDS_MAX 256
@@ -94,37 +93,6 @@ static void add_name(struct named *list, int *count, const char *name, struct cn
 
 /* ------------------------------------------------------------------ modules */
 
-static uint8_t *read_file(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        exit(2);
-    fseek(file, 0, SEEK_END);
-    *size = (size_t)ftell(file);
-    rewind(file);
-    uint8_t *bytes = malloc(*size + 1);
-    if (bytes == NULL || fread(bytes, 1, *size, file) != *size)
-        exit(2);
-    fclose(file);
-    return bytes;
-}
-
-static enum cn_status translate_all(struct cn_program *program, struct cn_error *error)
-{
-    struct cn_translator *translator;
-    struct cn_code code;
-    enum cn_status status = cn_translator_new(program->module, cn_heap, &translator);
-
-    for (uint32_t i = program->module->imported_func_count;
-         status == CN_OK && i < program->module->func_count; i++) {
-        status = cn_translate(translator, i, &code, error);
-        if (status == CN_OK)
-            status = cn_program_install(program, &code, error);
-    }
-    cn_translator_free(translator);
-    return status;
-}
-
 static enum cn_status resolve(const struct cn_module *module, struct cn_extern *externs,
                               struct cn_error *error)
 {
@@ -148,36 +116,15 @@ static const char *const trap_text[] = {
 #undef TRAP
 };
 
-/* Runs a call to its end; CN_OK with results, or the status it ended with. */
-static enum cn_status call(struct cn_func *func, const union cn_slot *arguments,
-                           union cn_slot *results)
-{
-    struct cn_thread *thread;
-    enum cn_status status = cn_thread_new(store, 1 << 20, &thread);
-    enum cn_stop stop = CN_STOP_FUEL;
-
-    if (status != CN_OK)
-        return status;
-    status = cn_thread_call(thread, func, arguments);
-    while (status == CN_OK && (stop == CN_STOP_FUEL || stop == CN_STOP_YIELD))
-        stop = cn_thread_run(thread, preempt ? (int64_t)cn_thread_due(thread) : 1 << 20);
-    if (status == CN_OK && stop == CN_STOP_DONE)
-        memcpy(results, thread->stack, func->type->result_count * sizeof *results);
-    else if (status == CN_OK)
-        status = thread->error.status;
-    cn_thread_free(thread);
-    return status;
-}
-
 static enum cn_status instantiate(const char *path, struct loaded *it, struct cn_error *error)
 {
     union cn_slot none;
     size_t size;
 
-    it->bytes = read_file(path, &size);
+    it->bytes = machine_read(path, &size);
     CN_TRY(cn_load((struct cn_bytes){it->bytes, size}, cn_heap, &it->module, error));
     CN_TRY(cn_program_new(&it->program, it->module, cn_heap));
-    CN_TRY(translate_all(it->program, error));
+    CN_TRY(machine_translate(it->program, error));
     struct cn_extern *externs = calloc(it->module->import_count + 1, sizeof *externs);
     enum cn_status status = resolve(it->module, externs, error);
     if (status == CN_OK)
@@ -186,7 +133,7 @@ static enum cn_status instantiate(const char *path, struct loaded *it, struct cn
     CN_TRY(status);
     if (it->module->start == CN_NO_INDEX)
         return CN_OK;
-    status = call(it->instance->funcs[it->module->start], &none, &none);
+    status = machine_call(store, it->instance->funcs[it->module->start], preempt, &none, &none);
     return status == CN_OK ? CN_OK
                            : cn_fail(error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
 }
@@ -216,7 +163,7 @@ static void run_reject(const char *place, const char *expected, const char *path
     struct cn_error error = {.text = ""};
     struct cn_module *module;
     size_t size;
-    uint8_t *bytes = read_file(path, &size);
+    uint8_t *bytes = machine_read(path, &size);
 
     if (cn_load((struct cn_bytes){bytes, size}, cn_heap, &module, &error) == CN_OK) {
         cn_module_free(module);
@@ -307,7 +254,7 @@ static enum cn_status act(char **words, int arguments, union cn_slot *results,
     for (int i = 0; i < arguments; i++)
         slots[i] = parse_value(words[2 + i]);
     *result_count = found.func->type->result_count;
-    return call(found.func, slots, results);
+    return machine_call(store, found.func, preempt, slots, results);
 }
 
 static void run_return(const char *place, char **words, int count)

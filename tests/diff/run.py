@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Differential test: random modules, run by Cordon's machine and by another engine.
+
+  run.py --cordon PATH/cordon [--count N] [--seed S] [--keep]
+
+Cordon's side is tests/diff_driver beside the command: plain, and preempted at every safepoint.
+The other side is node. Results, kinds of traps and a hash of the memory after every call must
+agree. A module that differs is kept, and its seed is printed.
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import generate  # noqa: E402
+
+BATCH = 20
+NAMES = {0x7f: 'i32', 0x7e: 'i64', 0x7d: 'f32', 0x7c: 'f64'}
+
+
+def split(text):
+    """The lines of each module."""
+    modules, current = {}, None
+    for line in text.splitlines():
+        if line.startswith('module '):
+            current = modules.setdefault(line[7:], [])
+        elif current is not None:
+            current.append(line)
+    return modules
+
+
+def agree(ours, theirs):
+    """True, or the first lines that differ. Where our fuel ended, nothing more is compared."""
+    for a, b in zip(ours, theirs):
+        if ' fuel ' in a:
+            return True
+        if a != b:
+            return a, b
+    return len(ours) == len(theirs) or ('lines', f'{len(ours)} and {len(theirs)}')
+
+
+def run_batch(driver, seeds, folder):
+    """Failures as (seed, what)."""
+    paths, arguments = {}, []
+    for seed in seeds:
+        path = os.path.join(folder, f'{seed}.wasm')
+        with open(path, 'wb') as out:
+            out.write(generate.module(seed))
+        paths[path] = seed
+        arguments.append(f'{path}={",".join(NAMES[t] for t in generate.results(seed))}')
+    ours = subprocess.run([driver] + list(paths), capture_output=True, text=True, timeout=600)
+    again = subprocess.run([driver, '--preempt'] + list(paths), capture_output=True, text=True,
+                           timeout=600)
+    theirs = subprocess.run(['node', '--stack-size=4000', os.path.join(HERE, 'run.js')] +
+                            arguments, capture_output=True, text=True, timeout=600)
+    plain, preempted, other = split(ours.stdout), split(again.stdout), split(theirs.stdout)
+    failures = []
+    if ours.returncode or again.returncode or theirs.returncode:
+        failures.append((seeds[0], f'ended with {ours.returncode}, {again.returncode}, '
+                         f'{theirs.returncode}: {ours.stderr[-300:]}{theirs.stderr[-300:]}'))
+    for path, seed in paths.items():
+        first = agree(plain.get(path, []), other.get(path, []))
+        if first is not True:
+            failures.append((seed, f'cordon: {first[0]}; node: {first[1]}'))
+        elif plain.get(path) != preempted.get(path):
+            failures.append((seed, 'preempted at every safepoint it came out differently'))
+    return failures
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cordon', required=True)
+    parser.add_argument('--count', type=int, default=200)
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--keep', action='store_true')
+    options = parser.parse_args()
+    driver = os.path.join(os.path.dirname(os.path.abspath(options.cordon)), 'tests/diff_driver')
+    if shutil.which('node') is None:
+        print('SKIPPED differential: node is not installed')
+        return 77
+    if not os.path.exists(driver):
+        print(f'SKIPPED differential: {driver} is not built')
+        return 77
+    failed = 0
+    for first in range(options.seed, options.seed + options.count, BATCH):
+        seeds = list(range(first, min(first + BATCH, options.seed + options.count)))
+        with tempfile.TemporaryDirectory() as folder:
+            for seed, what in run_batch(driver, seeds, folder):
+                failed += 1
+                print(f'seed {seed}: {what}')
+    print(f'{options.count - failed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
