@@ -127,8 +127,7 @@ def run(cordon, name, folder):
     if '--listen' in options:
         return run_server(command)
     fault = run_plain(command, wants, place)
-    if fault is None and (os.listdir(around) != ['granted', 'secret'] and
-                          sorted(os.listdir(around)) != ['granted', 'secret']):
+    if fault is None and sorted(os.listdir(around)) != ['granted', 'secret']:
         fault = 'something was made outside the granted directory'
     return fault
 
@@ -145,6 +144,7 @@ def main():
             fault = run(cordon, name, folder)
             failed += fault is not None
             print(f'{"FAILED" if fault else "ok"} {name}{": " + fault if fault else ""}')
+    print(f'{len(names) - failed} passed, {failed} failed')
     return 1 if failed else 0
 
 
