@@ -70,7 +70,6 @@ static bool grant_volume(cordon_config_t *config, const char *text)
 /* KEY=VALUE as it is, KEY with the caller's value; a variable that is not set stays unset. */
 static bool grant_env(cordon_config_t *config, const char *text)
 {
-    char variable[PATH_ROOM];
     cordon_error_t error;
     const char *value;
 
@@ -80,15 +79,14 @@ static bool grant_env(cordon_config_t *config, const char *text)
     if (value == NULL)
         return true;
     size_t size = strlen(text) + strlen(value) + 2;
-    char *long_one = size > sizeof variable ? malloc(size) : variable;
-    if (long_one == NULL) {
+    char *variable = malloc(size);
+    if (variable == NULL) {
         cli_complain("--env %s: no memory left", text);
         return false;
     }
-    snprintf(long_one, size, "%s=%s", text, value);
-    bool granted = cordon_config_env(config, long_one, &error) || say(&error);
-    if (long_one != variable)
-        free(long_one);
+    snprintf(variable, size, "%s=%s", text, value);
+    bool granted = cordon_config_env(config, variable, &error) || say(&error);
+    free(variable);
     return granted;
 }
 
