@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tables of spec/*.md from the rows of spec/*.def.
+"""Writes the tables of spec/*.md from the rows of spec/*.def (system calls: wasi_tables.py).
 
   print_tables.py           brings every table up to date
   print_tables.py --check   says which are not, and exits with 1
@@ -164,29 +164,8 @@ def fields():
                   for _, (name, count, _, text) in one_line_rows('operand.def', 'FIELD')])
 
 
-def calls():
-    modules = {'CALL': 'both', 'CALL_EXIT': 'both', 'CALL_NEW': 'preview 1', 'CALL_CORDON':
-               '`cordon`'}
-    return table(('call', 'module', 'parameters'),
-                 [(code(parts[0]), modules[macro], code(' '.join(parts[1:])))
-                  for macro, parts in one_line_rows('wasi.def', *modules, most=2)])
-
-
-def rights():
-    return table(('right', 'bit', 'for', 'effect'),
-                 [(code(name), bit, kinds.lower(), effect.lower()) for _, (name, bit, kinds, effect)
-                  in one_line_rows('wasi_rights.def', 'RIGHT')])
-
-
-def errnos():
-    return table(('error', 'number', "the host's"),
-                 [(code(parts[0]), parts[1], code(parts[2]) if len(parts) > 2 else '')
-                  for _, parts in one_line_rows('wasi_errno.def', 'ERRNO', 'ERRNO_OURS')])
-
-
 TABLES = {'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
-          'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields,
-          'calls': calls, 'rights': rights, 'errnos': errnos}
+          'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields}
 
 
 def renewed(text):

@@ -170,8 +170,8 @@ def main():
     for name, command in suites(quick):
         script = command[1] if command[0] == 'python3' else command[0]
         if not os.path.exists(os.path.join(ROOT, script)):
-            totals.add(name, 0, 1, 0)
-            print(f'    {script} is not there')
+            totals.skipped.append(f'SKIPPED {name}: {script} is not there')
+            print(totals.skipped[-1], flush=True)
             continue
         run_suite(totals, name, command)
     for line in totals.skipped:
