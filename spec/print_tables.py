@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tables of spec/*.md from the rows of spec/*.def (system calls: wasi_tables.py).
+"""Writes the tables of spec/*.md from the rows of spec/*.def.
 
   print_tables.py           brings every table up to date
   print_tables.py --check   says which are not, and exits with 1
@@ -164,8 +164,45 @@ def fields():
                   for _, (name, count, _, text) in one_line_rows('operand.def', 'FIELD')])
 
 
+def parameter(text):
+    """One parameter of a system call in words."""
+    kind, _, inside = text.rstrip(')').partition('(')
+    parts = [part.strip() for part in inside.split(',')]
+    if kind in ('FD', 'FD2', 'FD_OF'):
+        needed = ' + '.join(f'`{part}`' for part in parts[1:] if part != 'NONE')
+        return parts[0].lower() + (f' with {needed}' if needed else '')
+    if kind in ('U32', 'U64', 'STRINGS'):
+        return parts[0]
+    if kind.startswith('OUT_'):
+        return '→ ' + kind[4:].lower()
+    return kind.lower().replace('_', ' ')
+
+
+def calls():
+    modules = {'CALL': 'both', 'CALL_EXIT': 'both', 'CALL_NEW': 'preview 1',
+               'CALL_CORDON': '`cordon`'}
+    lines = []
+    for macro, parts in one_line_rows('wasi.def', *modules, most=2):
+        given = re.findall(r'\w+(?:\([^)]*\))?', parts[1])
+        lines.append((code(parts[0]), modules[macro], '; '.join(parameter(one) for one in given)))
+    return table(('call', 'module', 'parameters'), lines)
+
+
+def rights():
+    return table(('right', 'bit', 'for', 'effect'),
+                 [(code(name), bit, kinds.lower(), effect.lower()) for _, (name, bit, kinds, effect)
+                  in one_line_rows('wasi_rights.def', 'RIGHT')])
+
+
+def errnos():
+    return table(('error', 'number', "the host's"),
+                 [(code(parts[0]), parts[1], code(parts[2]) if len(parts) > 2 else '')
+                  for _, parts in one_line_rows('wasi_errno.def', 'ERRNO', 'ERRNO_OURS')])
+
+
 TABLES = {'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
-          'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields}
+          'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields,
+          'calls': calls, 'rights': rights, 'errnos': errnos}
 
 
 def renewed(text):
