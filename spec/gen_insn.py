@@ -26,6 +26,8 @@ WORDS = {'label': ['target', 'taken', 'passed'], 'jump': ['target', 'taken'],
          'pairs2': ['from0', 'from1', 'to0', 'to1'],
          'pairs3': ['from0', 'from1', 'from2', 'to0', 'to1', 'to2']}
 REPLICAS = int(os.environ.get('CORDON_REPLICAS', '1'))
+# For bench/run alone: handlers without fuel, to see what metering costs.
+UNMETERED = 'CORDON_UNMETERED' in os.environ
 
 
 class Operand:
@@ -355,6 +357,8 @@ def vm_files(rows, kinds, header, part_names):
         print('/* Made by spec/gen_insn.py: the handlers of all variants. */', file=out)
         print('#ifndef CN_VM_HANDLERS_MADE_H\n#define CN_VM_HANDLERS_MADE_H\n', file=out)
         print('#include "vm/dispatch.h"\n', file=out)
+        if UNMETERED:
+            print('#undef ENTER\n#define ENTER(p, cost) DISPATCH(p)\n', file=out)
         for row in rows:
             if row.hand:
                 print('OP(%s);' % row.name.lower(), file=out)

@@ -1,4 +1,4 @@
-// Runs a WASI command with node: node wasi.js app.wasm args
+// Runs a WASI command with node: node wasi.cjs app.wasm args
 const fs = require('fs');
 const { WASI } = require('wasi');
 const args = process.argv.slice(2);
