@@ -3,6 +3,6 @@ const fs = require('fs');
 const { WASI } = require('wasi');
 const args = process.argv.slice(2);
 const wasi = new WASI({ version: 'preview1', args, returnOnExit: true });
-const module = new WebAssembly.Module(fs.readFileSync(args[0]));
-process.exitCode = wasi.start(new WebAssembly.Instance(module,
+const compiled = new WebAssembly.Module(fs.readFileSync(args[0]));
+process.exitCode = wasi.start(new WebAssembly.Instance(compiled,
   { wasi_snapshot_preview1: wasi.wasiImport }));
