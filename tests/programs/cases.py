@@ -69,6 +69,8 @@ CASES = [
     Case("zlib compresses", recipes.minigzip, ["-9"], stdin=big_text),
     Case("zlib compresses files", recipes.minigzip, ["-1", "a.sql", "b.lua"],
          lambda: {"a.sql": SCRIPTS / "queries.sql", "b.lua": SCRIPTS / "text.lua"}),
+    Case("esbuild minifies a script", recipes.esbuild, ["--minify", "engine.js"],
+         script("engine.js"), options=ENV),
     Case("esbuild minifies lodash", recipes.esbuild, ["--minify", "lodash.js"], LODASH,
          options=ENV),
     Case("esbuild minifies react-dom", recipes.esbuild,

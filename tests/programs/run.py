@@ -64,7 +64,8 @@ def first_difference(a, b):
 def compare(got, wanted):
     """None when the outcomes are the same, else what differs."""
     if got.code != wanted.code:
-        return f"exit code {got.code}, expected {wanted.code}: {got.stderr[-300:].decode(errors='replace')}"
+        said = got.stderr[-300:].decode(errors='replace')
+        return f'exit code {got.code}, expected {wanted.code}: {said}'
     if got.stdout != wanted.stdout:
         return f"stdout {first_difference(got.stdout, wanted.stdout)}"
     if sorted(got.files) != sorted(wanted.files):
