@@ -260,10 +260,10 @@ static bool fail_unknown(const struct cordon_linker *linker, const struct cn_mod
                        from, name, type);
 }
 
-static bool make_func(struct cn_vm *vm, const struct cn_functype *type, cn_host_fn call,
-                      void *env, struct cn_extern *result, cordon_error_t *error)
+static bool make_func(struct cn_vm *vm, struct cn_wasi_function from, struct cn_extern *result,
+                      cordon_error_t *error)
 {
-    if (cn_host_func_new(vm->store, &result->func, type, call, env) != CN_OK)
+    if (cn_host_func_new(vm->store, &result->func, from.type, from.call, from.env) != CN_OK)
         return cn_api_fail(error, CORDON_QUOTA, "memory quota exhausted (--memory)");
     result->kind = CN_EXTERN_FUNC;
     return true;
@@ -286,13 +286,13 @@ bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,
     for (struct cn_binding *b = linker->bindings; b != NULL && !found; b = b->next) {
         if (!equals(import->module, b->module) || !equals(import->name, b->name))
             continue;
-        if (!make_func(vm, b->type, b->call, b, result, error))
+        if (!make_func(vm, (struct cn_wasi_function){b->type, b->call, b}, result, error))
             return false;
         found = true;
     }
     if (!found && linker->allows_wasi && import->kind == CN_EXTERN_FUNC &&
         cn_wasi_lookup(vm->wasi, import->module, import->name, &offered)) {
-        if (!make_func(vm, offered.type, offered.call, offered.env, result, error))
+        if (!make_func(vm, offered, result, error))
             return false;
         found = true;
     }

@@ -4,7 +4,8 @@
 
 #include "api/internal.h"
 
-_Static_assert((int)CORDON_QUOTA_COUNT == (int)CN_QUOTA_COUNT, "cordon.h has the rows of quota.def");
+_Static_assert((int)CORDON_QUOTA_COUNT == (int)CN_QUOTA_COUNT,
+               "cordon.h has the rows of quota.def");
 
 /* The layer below asks for a function's code when the guest first calls it. */
 static enum cn_status translate_one(void *context, struct cn_program *program, uint32_t func,
@@ -232,8 +233,9 @@ static bool arguments_fit(const struct cn_functype *type, const char *name,
 
     for (uint32_t i = 0; fits && i < count; i++)
         fits = arguments[i].type == cn_api_type(cn_functype_params(type)[i]);
-    return fits || cn_api_fail(error, CORDON_MISUSE, "function %s has the type %s, given were %u arguments",
-                               name, cn_functype_print(type, text, sizeof text), count);
+    return fits || cn_api_fail(error, CORDON_MISUSE,
+                               "function %s has the type %s, given were %u arguments", name,
+                               cn_functype_print(type, text, sizeof text), count);
 }
 
 bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,

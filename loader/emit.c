@@ -18,8 +18,9 @@ bool cn_room(struct cn_translator *t, void *array, uint32_t *room, uint32_t need
         return true;
     while (more < need)
         more *= 2;
-    void *moved = more > UINT32_MAX / 4 ? NULL
-                                        : cn_resize(t->allocator, *place, *room * size, more * size);
+    void *moved = NULL;
+    if (more <= UINT32_MAX / 4)
+        moved = cn_resize(t->allocator, *place, *room * size, more * size);
     if (moved == NULL) {
         t->status = t->status ? t->status : CN_NO_MEMORY;
         return false;

@@ -9,8 +9,12 @@ struct access {
 
 static struct access access_of(uint32_t insn)
 {
-#define ACCESS(name) case CN_INSN_##name: return (struct access){CN_INSN_##name, CN_INSN_##name##_2, 0, 0}
-#define SCALED(name, shift) case CN_INSN_##name: return (struct access){CN_INSN_##name, CN_INSN_##name##_2, CN_INSN_##name##_X, shift}
+#define ACCESS(name)                                                                              \
+    case CN_INSN_##name:                                                                          \
+        return (struct access){CN_INSN_##name, CN_INSN_##name##_2, 0, 0}
+#define SCALED(name, shift)                                                                       \
+    case CN_INSN_##name:                                                                          \
+        return (struct access){CN_INSN_##name, CN_INSN_##name##_2, CN_INSN_##name##_X, shift}
     switch (insn) {
     ACCESS(LOAD8_U); ACCESS(LOAD8_S); SCALED(LOAD16_U, 1); SCALED(LOAD16_S, 1);
     SCALED(LOAD32_U, 2); SCALED(LOAD32_S, 2); SCALED(LOAD64, 3); SCALED(LOAD_F32, 2);

@@ -19,11 +19,21 @@ struct fuse_rule {
     bool k_is_outer;  /* FUSE_CONSTANTS: k is the outer constant, m the inner one */
 };
 
-#define SHIFTED(type, outer, inner, result) {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result, FUSE_SHIFTED, type, true, false, false}
-#define CONSTANTS(outer, inner, result, outer_k) {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result, FUSE_CONSTANTS, CN_I32, false, false, outer_k}
-#define THREE(outer, inner, result) {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result, FUSE_THREE, 0, true, false, false}
-#define LOADED(outer, inner, result, type) {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result, FUSE_LOADED, type, true, false, false}
-#define LOADED_RIGHT(outer, inner, result, type) {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result, FUSE_LOADED, type, false, true, false}
+#define SHIFTED(type, outer, inner, result)                                                       \
+    {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result,                                          \
+     FUSE_SHIFTED, type, true, false, false}
+#define CONSTANTS(outer, inner, result, outer_k)                                                  \
+    {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result,                                          \
+     FUSE_CONSTANTS, CN_I32, false, false, outer_k}
+#define THREE(outer, inner, result)                                                               \
+    {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result,                                          \
+     FUSE_THREE, 0, true, false, false}
+#define LOADED(outer, inner, result, type)                                                        \
+    {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result,                                          \
+     FUSE_LOADED, type, true, false, false}
+#define LOADED_RIGHT(outer, inner, result, type)                                                  \
+    {CN_INSN_##outer, CN_INSN_##inner, CN_INSN_##result,                                          \
+     FUSE_LOADED, type, false, true, false}
 
 /* Sorted by outer instruction only in so far as the first match wins. */
 static const struct fuse_rule rules[] = {

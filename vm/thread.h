@@ -12,9 +12,9 @@
 /* Why cn_thread_run came back. */
 enum cn_stop {
     CN_STOP_DONE,       /* the function returned: results in thread->stack[0...] */
-    CN_STOP_FUEL,       /* the slice is used up (thread->fuel < the next block's cost): go on later */
+    CN_STOP_FUEL,       /* the slice is used up (fuel < the next block's cost): go on later */
     CN_STOP_PARKED,     /* a host call waits: run again after cn_thread_wake */
-    CN_STOP_YIELD,      /* a host call or bulk operation wants to go on: run again when convenient */
+    CN_STOP_YIELD,      /* a host call or bulk operation wants to go on: run again some time */
     CN_STOP_NEEDS_CODE, /* thread->needs is to be translated and installed: then run again */
     CN_STOP_TRAP,       /* thread->error.status is the TRAP row */
     CN_STOP_EXITED,     /* the guest called an exit: thread->exit_code */
@@ -70,6 +70,10 @@ struct cn_thread {
     int exit_code;
     struct cn_error error;
     void *user;                 /* the layer above: whose thread this is */
+    /* Called after every finished host call, unless NULL: fuel does not say how long those take,
+     * so the layer above may end the slice by taking thread->fuel away. */
+    void (*on_host_call)(void *context, struct cn_thread *thread);
+    void *on_host_call_context;
 };
 
 /* A thread with a stack of that many bytes at most; what is in

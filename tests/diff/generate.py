@@ -124,7 +124,8 @@ class Function:
             b'\x44' + struct.pack('<Q', 0x7ff8000000000000)
         equal = b'\x5b' if type_ == F32 else b'\x61'
         get = b'\x20' + uleb(scratch)
-        return code + b'\x22' + uleb(scratch) + nan + get + get + equal + b'\x1b\x22' + uleb(scratch)
+        return (code + b'\x22' + uleb(scratch) + nan + get + get + equal +
+                b'\x1b\x22' + uleb(scratch))
 
     def scratch(self, type_):
         for i in range(len(self.types) - 1, len(self.params) - 1, -1):

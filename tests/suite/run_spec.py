@@ -104,7 +104,8 @@ def reason_to_skip(name, text):
     for part, reason in LATER:
         if part in name:
             return reason
-    if name.rstrip('.wast')[-1:].isdigit() and text.count('(memory $') + text.count('(memory (') > 1:
+    memories = text.count('(memory $') + text.count('(memory (')
+    if name.removesuffix('.wast')[-1:].isdigit() and memories > 1:
         return SEVERAL_MEMORIES
     return None
 
