@@ -72,7 +72,7 @@ def main():
             elif '-v' in sys.argv:
                 print(f'{name}: {outcome[0]}, {outcome[2] * 1e3:.0f} ms, '
                       f'{outcome[3] >> 10} KiB: {outcome[1].strip()}')
-    print(f'hostile modules: {count} checked, {failures} wrong')
+    print(f'{count - failures} passed, {failures} failed')
     sys.exit(1 if failures else 0)
 
 

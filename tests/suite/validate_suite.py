@@ -316,6 +316,7 @@ def report(results, is_verbose):
     print(f'wasm-testsuite: {good["valid"]} valid, {good["malformed"]} malformed and '
           f'{good["invalid"]} invalid modules checked, {len(results.bad)} wrong; '
           f'{results.same_text} of {refused} refusals in the words of the suite')
+    print(f'{sum(good.values()) - len(results.bad)} passed, {len(results.bad)} failed')
 
 
 def main():

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Builds the fuzz targets with libFuzzer, ASan and UBSan, and runs each for a while.
+
+Usage: run.py SECONDS [TARGET...]
+
+Targets are the stems of tests/fuzz/fuzz_TARGET.c. Without any: load alone when it has to be
+quick (below 60 seconds), otherwise all. Inputs that break something stay in
+build-fuzz/found-TARGET/, what was learnt in build-fuzz/corpus-TARGET/.
+"""
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(ROOT, 'build-fuzz')
+COMPILER = 'clang-19'
+SANITIZERS = '-fsanitize=fuzzer,address,undefined'
+# Libraries of a target, in the order in which they need one another, and its other files.
+LOADER = ['loader/libcn_loader.a', 'core/libcn_core.a']
+MACHINE = ['vm/libcn_vm.a', 'vm/libcn_handlers.a', 'governor/libcn_governor.a']
+TARGETS = {
+    'load': (LOADER, []),
+    'translate': (MACHINE + LOADER, ['tests/fuzz/twin.c']),
+    'verify': (MACHINE + LOADER, ['tests/fuzz/twin.c', 'tests/conformance/sample_module.c']),
+}
+
+
+def run(command, **options):
+    result = subprocess.run(command, cwd=ROOT, text=True, errors='replace',
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    if result.returncode != 0:
+        print(result.stdout[-4000:])
+        sys.exit(f'failed: {" ".join(command)}')
+
+
+def build(target):
+    libraries, sources = TARGETS[target]
+    if not os.path.exists(os.path.join(BUILD, 'build.ninja')):
+        run(['meson', 'setup', BUILD, '-Db_sanitize=address,undefined', '-Db_lundef=false',
+             '-Doptimization=1', '-Ddebug=true', '-Dc_args=-fsanitize=fuzzer-no-link'],
+            env={**os.environ, 'CC': COMPILER})
+    run(['ninja', '-C', BUILD, *libraries])
+    run([COMPILER, '-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', SANITIZERS,
+         '-fno-sanitize-recover=all', '-I', ROOT, '-I', os.path.join(BUILD, 'spec'),
+         os.path.join(HERE, f'fuzz_{target}.c'), *sources,
+         '-Wl,--start-group', *(os.path.join(BUILD, library) for library in libraries),
+         '-Wl,--end-group', '-lm', '-o', os.path.join(BUILD, f'fuzz_{target}')])
+
+
+def fuzz(target, seconds):
+    """True when nothing was found."""
+    corpus = os.path.join(BUILD, f'corpus-{target}')
+    found = os.path.join(BUILD, f'found-{target}')
+    seeds = os.path.join(BUILD, 'seeds')
+    os.makedirs(corpus, exist_ok=True)
+    shutil.rmtree(found, ignore_errors=True)
+    os.makedirs(found)
+    command = [os.path.join(BUILD, f'fuzz_{target}'), f'-max_total_time={seconds}',
+               '-max_len=4096', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1',
+               f'-artifact_prefix={found}/', corpus]
+    if target != 'verify':
+        command += [f'-dict={seeds}.dict', seeds]
+    result = subprocess.run(command, cwd=ROOT, text=True, errors='replace',
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    kept = [line for line in result.stdout.splitlines()
+            if 'number_of_executed_units' in line or 'SUMMARY' in line or 'ERROR' in line]
+    print('\n'.join(f'{target}: {line}' for line in kept))
+    inputs = glob.glob(os.path.join(found, '*'))
+    for path in inputs:
+        print(f'FAILED {target}: see {os.path.relpath(path, ROOT)}')
+    if result.returncode != 0 and not inputs:
+        print(result.stdout[-3000:])
+    return result.returncode == 0
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    seconds = int(sys.argv[1])
+    targets = sys.argv[2:] or (list(TARGETS) if seconds >= 60 else ['load'])
+    if shutil.which(COMPILER) is None:
+        print(f'SKIPPED fuzz: {COMPILER} is not installed')
+        sys.exit(77)
+    for target in targets:
+        build(target)
+    run([sys.executable, os.path.join(HERE, 'seeds.py'), os.path.join(BUILD, 'seeds')])
+    failed = sum(not fuzz(target, seconds) for target in targets)
+    print(f'{len(targets) - failed} passed, {failed} failed')
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == '__main__':
+    main()
