@@ -1,5 +1,6 @@
 /* The server's loop: connections as small state machines on one poll. */
 #include <cordon/http.h>
+#include <cordon/quota.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,9 @@
 
 #define OUT_SIZE 16384u
 #define ACCEPTS_PER_TURN 64
+/* How long a connection must have been silent to be closed for the sake of another: whoever
+ * just answered may well ask again, and would find nobody. */
+#define IDLE_ENOUGH_MS 1000
 
 struct connection {
     int fd;
@@ -46,6 +50,7 @@ struct server {
     struct pollfd *polled;
     int count;
     bool is_full;          /* no descriptor for another connection until one closes */
+    bool is_crowded;       /* clients wait for room: every answer ends its connection */
 };
 
 static int64_t now_ms(void)
@@ -306,7 +311,7 @@ static void handle(struct server *server, struct connection *c)
     size_t used = c->head_size + c->request.content_length;
 
     c->request.body = c->in + c->head_size;
-    c->closes = !c->request.keep_alive;
+    c->closes = !c->request.keep_alive || server->is_crowded;
     server->handler(server->user, &c->request, &response);
     if (!response.is_answered)
         http_text(&response, 500, "text/plain", "no answer\n", 10);
@@ -361,50 +366,84 @@ static bool receive(struct server *server, struct connection *c)
 
 /* ------------------------------------------------------------------ the loop */
 
-/* Closes the connection that has been idle longest; false when none is idle. */
+/* Closes the connection that has been idle longest; false when none has been so for long. */
 static bool close_an_idle_one(struct server *server)
 {
+    int64_t since = now_ms() - IDLE_ENOUGH_MS;
     int oldest = -1;
 
-    for (int i = 0; i < server->count; i++)
-        if (is_idle(server->connections[i]) &&
-            (oldest < 0 ||
-             server->connections[i]->since_ms < server->connections[oldest]->since_ms))
+    for (int i = 0; i < server->count; i++) {
+        const struct connection *c = server->connections[i];
+        if (is_idle(c) && c->since_ms <= since) {
+            since = c->since_ms;
             oldest = i;
+        }
+    }
     if (oldest < 0)
         return false;
     drop_connection(server, oldest);
     return true;
 }
 
+/* Whether another connection would leave descriptors for the files that answers need. */
+static bool has_descriptors(void)
+{
+    struct cordon_quota quota;
+
+    if (cordon_quota_get(CORDON_QUOTA_FDS, &quota) != 0 || quota.limit == CORDON_UNLIMITED)
+        return true;
+    return quota.used < quota.limit - quota.limit / 8;
+}
+
+/* No room for who waits: until there is, every answer ends its connection, so that all get
+ * their turn. -1 when there is no connection whose end could make room. */
+static int wait_for_room(struct server *server)
+{
+    server->is_crowded = true;
+    server->is_full = true;
+    return server->count > 0 ? 0 : -1;
+}
+
+static int add_connection(struct server *server, int fd)
+{
+    struct connection *c = new_connection(fd, server->limits);
+
+    if (c == NULL) {
+        close(fd);
+        return wait_for_room(server);
+    }
+    server->connections[server->count++] = c;
+    return 0;
+}
+
 /* 0, or -1 when the listener is of no use any more. */
 static int accept_some(struct server *server)
 {
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (server->count == server->limits->connections)
-            return 0;
+        bool has_room = server->count < server->limits->connections && has_descriptors();
+        if (!has_room && server->count > 0 && !close_an_idle_one(server))
+            return wait_for_room(server);
         int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
-            if (close_an_idle_one(server))
-                continue;
-            server->is_full = server->count > 0;
-            return server->is_full ? 0 : -1;
-        }
-        if (fd < 0)
+            if (!close_an_idle_one(server))
+                return wait_for_room(server);
+        } else if (fd < 0) {
+            server->is_crowded = server->is_crowded && errno != EAGAIN;
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -1;
-        struct connection *c = new_connection(fd, server->limits);
-        if (c == NULL) {
-            close(fd);
-            return 0;
+        } else if (add_connection(server, fd) != 0) {
+            return -1;
         }
-        server->connections[server->count++] = c;
     }
     return 0;
 }
 
 static int time_limit(const struct server *server, const struct connection *c)
 {
-    return c->in_used > 0 && !is_sending(c) ? server->limits->request_ms : server->limits->idle_ms;
+    if (c->in_used > 0 && !is_sending(c))
+        return server->limits->request_ms;
+    if (server->is_full && is_idle(c) && server->limits->idle_ms > IDLE_ENOUGH_MS)
+        return IDLE_ENOUGH_MS;
+    return server->limits->idle_ms;
 }
 
 /* Closes what has been silent for too long; returns how long until the next one might be. */
@@ -429,7 +468,7 @@ static int fill_polled(struct server *server)
 {
     int polled = 0;
 
-    if (!server->is_full && server->count < server->limits->connections)
+    if (!server->is_full)
         server->polled[polled++] = (struct pollfd){server->listener, POLLIN, 0};
     for (int i = 0; i < server->count; i++) {
         struct connection *c = server->connections[i];

@@ -86,8 +86,13 @@ typedef void (*http_handler)(void *user, const struct http_request *request,
                              struct http_response *response);
 
 /* Serves until something fails that cannot be mended; returns -1 with errno. NULL limits are
- * the default ones. When descriptors run out, idle connections are closed to make room, and
- * until there is some the listener is left alone instead of being asked in vain. */
+ * the default ones.
+ *
+ * When more clients come than there is room for (connections, or all but an eighth of the
+ * descriptors, which are left for files), they wait in the listener's queue. While they do, every
+ * answer ends its connection ("Connection: close") so that all get their turn, and connections
+ * that have been silent for a second are closed. The listener is left alone until there is room
+ * instead of being asked in vain. */
 int http_serve(int listener, const struct http_limits *limits, http_handler handler, void *user);
 
 #endif
