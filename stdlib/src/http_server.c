@@ -48,6 +48,7 @@ struct server {
     void *user;
     struct connection **connections;
     struct pollfd *polled;
+    struct connection *spare; /* made before its client is accepted, who could not be sent away */
     int count;
     bool is_full;          /* no descriptor for another connection until one closes */
     bool is_crowded;       /* clients wait for room: every answer ends its connection */
@@ -153,7 +154,7 @@ static void answer_error(struct connection *c, int status)
 
 /* ------------------------------------------------------------------ connections */
 
-static struct connection *new_connection(int fd, const struct http_limits *limits)
+static struct connection *new_connection(const struct http_limits *limits)
 {
     struct connection *c = calloc(1, sizeof *c);
 
@@ -168,15 +169,15 @@ static struct connection *new_connection(int fd, const struct http_limits *limit
         free(c);
         return NULL;
     }
-    c->fd = fd;
+    c->fd = -1;
     c->file = -1;
-    c->since_ms = now_ms();
     return c;
 }
 
 static void free_connection(struct connection *c)
 {
-    close(c->fd);
+    if (c->fd >= 0)
+        close(c->fd);
     if (c->file >= 0)
         close(c->file);
     free(c->body);
@@ -404,25 +405,31 @@ static int wait_for_room(struct server *server)
     return server->count > 0 ? 0 : -1;
 }
 
-static int add_connection(struct server *server, int fd)
+static bool has_room(struct server *server)
 {
-    struct connection *c = new_connection(fd, server->limits);
+    if (server->spare == NULL)
+        server->spare = new_connection(server->limits);
+    return server->spare != NULL && server->count < server->limits->connections &&
+           (server->count == 0 || has_descriptors());
+}
 
-    if (c == NULL) {
-        close(fd);
-        return wait_for_room(server);
-    }
-    server->connections[server->count++] = c;
-    return 0;
+static void add_connection(struct server *server, int fd)
+{
+    server->spare->fd = fd;
+    server->spare->since_ms = now_ms();
+    server->connections[server->count++] = server->spare;
+    server->spare = NULL;
 }
 
 /* 0, or -1 when the listener is of no use any more. */
 static int accept_some(struct server *server)
 {
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        bool has_room = server->count < server->limits->connections && has_descriptors();
-        if (!has_room && server->count > 0 && !close_an_idle_one(server))
-            return wait_for_room(server);
+        if (!has_room(server)) {
+            if (!close_an_idle_one(server))
+                return wait_for_room(server);
+            continue;
+        }
         int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
             if (!close_an_idle_one(server))
@@ -430,8 +437,8 @@ static int accept_some(struct server *server)
         } else if (fd < 0) {
             server->is_crowded = server->is_crowded && errno != EAGAIN;
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -1;
-        } else if (add_connection(server, fd) != 0) {
-            return -1;
+        } else {
+            add_connection(server, fd);
         }
     }
     return 0;
@@ -513,6 +520,8 @@ int http_serve(int listener, const struct http_limits *limits, http_handler hand
     int why = errno;
     while (server.count > 0)
         drop_connection(&server, 0);
+    if (server.spare != NULL)
+        free_connection(server.spare);
     free(server.connections);
     free(server.polled);
     errno = why;
