@@ -22,7 +22,19 @@ void cn_vm_init(struct cn_vm *vm)
     cn_account_init(&vm->account);
     cn_pace_init(&vm->pace);
     vm->wall_start_ns = clock_ns(CLOCK_MONOTONIC);
+    cn_vm_enter(vm);
+}
+
+void cn_vm_enter(struct cn_vm *vm)
+{
     vm->cpu_start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    vm->is_working = true;
+}
+
+void cn_vm_leave(struct cn_vm *vm)
+{
+    vm->cpu_before_ns = cn_vm_cpu_ns(vm);
+    vm->is_working = false;
 }
 
 void cn_vm_release(struct cn_vm *vm)
@@ -46,8 +58,9 @@ uint64_t cn_vm_wall_ns(const struct cn_vm *vm)
 
 uint64_t cn_vm_cpu_ns(const struct cn_vm *vm)
 {
-    return (vm->cpu_end_ns ? vm->cpu_end_ns : clock_ns(CLOCK_THREAD_CPUTIME_ID)) -
-           vm->cpu_start_ns;
+    return vm->is_working
+               ? vm->cpu_before_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns
+               : vm->cpu_before_ns;
 }
 
 /* ------------------------------------------------------------------ waiting and waking */
@@ -225,6 +238,18 @@ static int64_t next_slice(struct cn_vm *vm)
 
 /* Runs until a slice is used up or something stops the guest. The test mode's slices end at the
  * next safepoint; many are run in a row, because the clocks cost more than they do. */
+/* Ends the slice when host calls have made it long, or somebody wants the guest to stop. */
+static void after_host_call(void *context, struct cn_thread *thread)
+{
+    struct cn_vm *vm = context;
+
+    if (clock_ns(CLOCK_MONOTONIC) < vm->slice_end_ns && atomic_load(&vm->kill_signal) == 0 &&
+        !atomic_load(&vm->is_paused))
+        return;
+    vm->withheld_fuel += thread->fuel;
+    thread->fuel = 0;
+}
+
 static enum cn_stop run_slice(struct cn_vm *vm)
 {
     int rounds = vm->preempt_everywhere ? CN_TEST_ROUNDS : 1;
@@ -232,14 +257,18 @@ static enum cn_stop run_slice(struct cn_vm *vm)
     enum cn_stop stop;
     uint64_t used;
 
+    vm->slice_end_ns = clock_ns(CLOCK_MONOTONIC) + CN_SLICE_NS;
+    vm->thread->on_host_call = after_host_call;
+    vm->thread->on_host_call_context = vm;
     do {
         int64_t slice = next_slice(vm);
+        vm->withheld_fuel = 0;
         stop = cn_thread_run(vm->thread, slice);
-        used = (uint64_t)(slice - vm->thread->fuel);
+        used = (uint64_t)(slice - vm->thread->fuel - vm->withheld_fuel);
         cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, used);
-    } while (--rounds > 0 && stop == CN_STOP_FUEL &&
+    } while (--rounds > 0 && stop == CN_STOP_FUEL && vm->withheld_fuel == 0 &&
              cn_account_left(&vm->account, CN_QUOTA_FUEL) >= cn_thread_due(vm->thread));
-    if (stop == CN_STOP_FUEL && !vm->preempt_everywhere)
+    if (stop == CN_STOP_FUEL && vm->withheld_fuel == 0 && !vm->preempt_everywhere)
         cn_pace_learn(&vm->pace, used, clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
     return stop;
 }
@@ -290,12 +319,6 @@ static void after_stop(struct cn_vm *vm, enum cn_stop stop)
     }
 }
 
-static void stop_clocks(struct cn_vm *vm)
-{
-    vm->wall_end_ns = clock_ns(CLOCK_MONOTONIC);
-    vm->cpu_end_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-}
-
 void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                 union cn_slot *results)
 {
@@ -304,7 +327,9 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
     if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
         return;
     vm->end = (struct cn_end){0};
-    vm->wall_end_ns = vm->cpu_end_ns = 0;
+    vm->wall_end_ns = 0;
+    if (!vm->is_working)
+        cn_vm_enter(vm);
     cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
                        clock_ns(CLOCK_MONOTONIC));
     enum cn_status status = cn_thread_call(vm->thread, func, arguments);
@@ -321,5 +346,6 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
     }
     if (vm->end.kind == CN_END_DONE && results != NULL)
         memcpy(results, vm->thread->stack, type->result_count * sizeof *results);
-    stop_clocks(vm);
+    vm->wall_end_ns = clock_ns(CLOCK_MONOTONIC);
+    cn_vm_leave(vm);
 }

@@ -53,8 +53,13 @@ struct cn_vm {
     struct cn_bucket bucket;
     uint64_t cpu_charged_ns;       /* of the VM's CPU time, what the bucket has seen */
     struct cn_pace pace;
-    uint64_t wall_start_ns, cpu_start_ns; /* clocks when the VM was made */
-    uint64_t wall_end_ns, cpu_end_ns;     /* and when it ended; 0 while it lives */
+    uint64_t slice_end_ns;         /* wall clock: when host calls end the present slice */
+    int64_t withheld_fuel;         /* taken from the slice when they did */
+    uint64_t wall_start_ns;        /* clock when the VM was made */
+    uint64_t wall_end_ns;          /* and when the last run ended; 0 while one is under way */
+    uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
+    uint64_t cpu_before_ns;        /* what was used before that */
+    bool is_working;
     struct cn_end end;
 
     struct cn_waiter *waiter;      /* the event loop, once something had to wait */
@@ -65,6 +70,11 @@ struct cn_vm {
 
 /* Sets the clocks going and the quotas to their defaults. Makes nothing that needs freeing. */
 void cn_vm_init(struct cn_vm *vm);
+
+/* What this thread does between the two is charged to the VM as CPU time. cn_vm_call says so
+ * itself, and cn_vm_init has said the first: so making a VM counts until cn_vm_leave. */
+void cn_vm_enter(struct cn_vm *vm);
+void cn_vm_leave(struct cn_vm *vm);
 
 /* Gives back everything that the VM holds; it may be half made. */
 void cn_vm_release(struct cn_vm *vm);

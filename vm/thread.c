@@ -221,6 +221,8 @@ static enum cn_stop call_host(struct cn_thread *thread)
         return_from_frame(thread, slots, type->result_count);
     thread->is_tail_call = false;
     thread->pending = after_cost(thread->pc);
+    if (thread->on_host_call != NULL)
+        thread->on_host_call(thread->on_host_call_context, thread);
     return CN_STOP_DONE;
 }
 
