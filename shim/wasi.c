@@ -118,13 +118,19 @@ static enum cn_status give_stdio(struct cn_wasi *wasi, int number, int host,
     return CN_OK;
 }
 
+/* Was this standard stream given, and is it open at all? */
+static bool has_stdio(const struct cn_wasi_config *config, int number)
+{
+    return config->stdio[number] >= 0 && fcntl(config->stdio[number], F_GETFD) >= 0;
+}
+
 /* Numbers 0 to 2, whichever of them are there; the others stay free for a moment so that
  * directories begin at 3 all the same. */
 static enum cn_status give_all_stdio(struct cn_wasi *wasi, const struct cn_wasi_config *config,
                                      struct cn_error *error)
 {
     for (int i = 0; i < 3; i++) {
-        if (config->stdio[i] >= 0) {
+        if (has_stdio(config, i)) {
             CN_TRY(give_stdio(wasi, i, config->stdio[i], error));
             continue;
         }
@@ -196,7 +202,7 @@ static enum cn_status give_all(struct cn_wasi *wasi, const struct cn_wasi_config
     for (uint32_t i = 0; i < config->listener_count; i++)
         CN_TRY(give_listener(wasi, config->listeners[i], error));
     for (uint32_t i = 0; i < 3; i++) {
-        if (config->stdio[i] < 0)
+        if (cn_fd_get(&wasi->fds, i)->host < 0)
             cn_fd_close(&wasi->fds, i);
     }
     wasi->first_listener = 3 + config->dir_count;

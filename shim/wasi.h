@@ -35,7 +35,7 @@ struct cn_wasi_config {
     uint32_t arg_count;
     const char *const *environ; /* "KEY=value" */
     uint32_t environ_count;
-    int stdio[3];               /* -1: the guest finds that number closed */
+    int stdio[3];               /* -1, or closed: the guest finds that number closed */
     const struct cn_wasi_dir *dirs; /* descriptors 3, 4, ... of the guest */
     uint32_t dir_count;
     const int *listeners;       /* listening stream sockets; the numbers after the directories */

@@ -250,9 +250,17 @@ Test(wasi_gateway, refuses_more_than_the_quotas_hold_at_the_start)
     config.environ = args;
     config.environ_count = 1;
     cr_expect_eq(cn_wasi_new(&config, &guest.wasi, &error), CN_TOO_LARGE);
-    config.stdio[0] = 999;
     config.environ_count = 0;
+    config.stdio[0] = 999; /* closed: the guest finds it so */
+    cr_expect_eq(cn_wasi_new(&config, &guest.wasi, &error), CN_OK);
+    cn_wasi_free(guest.wasi);
+    struct cn_wasi_dir no_dir = {999, "/", false};
+    config.dirs = &no_dir;
+    config.dir_count = 1;
+    guest.account.limit[CN_QUOTA_FDS] = 4;
     cr_expect_eq(cn_wasi_new(&config, &guest.wasi, &error), CN_MISUSE);
+    no_dir.host = 0;
+    cr_expect_eq(cn_wasi_new(&config, &guest.wasi, &error), CN_MISUSE, "stdin is no directory");
     guest.wasi = NULL;
     guest_finish(&guest);
 }
