@@ -123,6 +123,19 @@ static bool remove_dots(char *path)
     return true;
 }
 
+/* Where the path begins in a target: at its beginning, or behind "http://host", which every
+ * server has to take (RFC 9112, 3.2.2). NULL for other targets. */
+static char *find_path(char *target)
+{
+    if (strncasecmp(target, "http://", 7) == 0) {
+        size_t host = strcspn(target + 7, "/?@");
+        target += 7 + host;
+        if (host == 0)
+            return NULL;
+    }
+    return *target == '/' ? target : NULL;
+}
+
 static int parse_target(struct cursor *cursor, const struct http_limits *limits,
                         struct http_request *request, char *path)
 {
@@ -143,15 +156,14 @@ static int parse_target(struct cursor *cursor, const struct http_limits *limits,
         memcpy(path, "*", 2);
         return 0;
     }
-    if (start[0] != '/')
+    const char *in = find_path(start);
+    if (in == NULL || memchr(start, '#', size) != NULL)
         return 400;
-    size_t path_size = strcspn(start, "?");
-    if (memchr(start, '#', size) != NULL)
-        return 400;
-    memcpy(path, start, path_size);
+    size_t path_size = strcspn(in, "?");
+    memcpy(path, in, path_size);
     path[path_size] = '\0';
-    if (start[path_size] == '?')
-        request->query = start + path_size + 1;
+    if (in[path_size] == '?')
+        request->query = in + path_size + 1;
     return decode(path) && remove_dots(path) ? 0 : 400;
 }
 
