@@ -183,9 +183,11 @@ static enum cn_errno join_loop(struct cn_wait *wait)
         return CN_E_NOMEM;
     }
     handle->poll.data = handle;
-    wait->handle = handle;
-    if (uv_poll_start(&handle->poll, UV_READABLE, on_event) != 0)
+    if (uv_poll_start(&handle->poll, UV_READABLE, on_event) != 0) {
+        uv_close((uv_handle_t *)&handle->poll, free_handle);
         return CN_E_NOMEM;
+    }
+    wait->handle = handle;
     return CN_E_SUCCESS;
 }
 
