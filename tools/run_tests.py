@@ -146,7 +146,7 @@ def suites(quick):
                           '20' if quick else '300'], True),
         ('programs', ['tests/programs/run.py', cordon] + (['--quick'] if quick else []),
          not quick),
-        ('suspension', ['tests/suspend/run.py', cordon], True),
+        ('suspension', ['tests/suspend/run.py', cordon] + (['--quick'] if quick else []), True),
         ('web-server-load', ['tests/load/run.py', cordon] + (['--quick'] if quick else []), True),
         ('fuzz', ['tests/fuzz/run.py', seconds], True),
         ('demo', ['tools/demo', '--check'], True),

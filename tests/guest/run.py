@@ -239,7 +239,8 @@ def refusals(bench):
 def no_way_out(bench):
     with bench.web() as server:
         for path in (b"/../secret", b"/..%2fsecret", b"/%2e%2e/secret", b"/out", b"/absolute",
-                     b"//etc/passwd", b"/sub/../../secret", b"/..\\secret", b"/out/", b"/./../secret"):
+                     b"//etc/passwd", b"/sub/../../secret", b"/..\\secret", b"/out/",
+                     b"/./../secret"):
             data = exchange(server.ports[0], b"GET " + path + b" HTTP/1.0\r\n\r\n")
             assert answers(data)[0] in (400, 403, 404), f"{path}: {data[:80]!r}"
             assert b"secret\n" not in data and b"root:" not in data, f"{path}: {data[:200]!r}"
