@@ -3,16 +3,36 @@
 
 #include "api/internal.h"
 
-bool cn_api_fail(cordon_error_t *error, cordon_kind_t kind, const char *format, ...)
+static void write_error(cordon_error_t *error, cordon_kind_t kind, const char *format,
+                        va_list arguments)
 {
     if (error == NULL)
-        return false;
-    va_list arguments;
+        return;
     error->kind = kind;
     error->offset = UINT64_MAX;
-    va_start(arguments, format);
+    error->quota = kind == CORDON_QUOTA ? CORDON_MEMORY : CORDON_QUOTA_COUNT;
     vsnprintf(error->message, sizeof error->message, format, arguments);
+}
+
+bool cn_api_fail(cordon_error_t *error, cordon_kind_t kind, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    write_error(error, kind, format, arguments);
     va_end(arguments);
+    return false;
+}
+
+bool cn_api_fail_quota(cordon_error_t *error, enum cn_quota quota, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    write_error(error, CORDON_QUOTA, format, arguments);
+    va_end(arguments);
+    if (error != NULL)
+        error->quota = (int)quota;
     return false;
 }
 
@@ -22,8 +42,9 @@ static cordon_kind_t kind_of(enum cn_status status)
     case CN_MALFORMED:
     case CN_INVALID:
     case CN_TOO_LARGE:
-    case CN_UNVERIFIED:
         return CORDON_BAD_MODULE;
+    case CN_UNVERIFIED:
+        return CORDON_INTERNAL;
     case CN_UNLINKABLE:
         return CORDON_LINK;
     case CN_NO_MEMORY:

@@ -53,6 +53,7 @@ struct cordon_vm {
     struct cn_vm vm; /* first: a control is the VM seen from other threads */
     struct cordon_module *module;
     bool is_initialized; /* start and _initialize have run */
+    bool is_settled;     /* the fuel that a trap left unspent was given back */
 };
 
 /* The module's translator, made anew when it was given up; NULL when memory is exhausted. */
@@ -60,6 +61,10 @@ struct cn_translator *cn_api_translator(struct cordon_module *module);
 
 /* Writes the error; returns false, so that a caller can return it. */
 bool cn_api_fail(cordon_error_t *error, cordon_kind_t kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* CORDON_QUOTA, with the quota that was in the way. */
+bool cn_api_fail_quota(cordon_error_t *error, enum cn_quota quota, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The same from a failure of a layer below. */

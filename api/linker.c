@@ -87,9 +87,10 @@ static bool parse_signature(const char **at, cn_valtype *types, uint32_t *params
         return false;
     if (!take(at, "("))
         return false;
-    if (!take(at, "void)") && !take(at, ")")) {
+    bool is_empty = take(at, "void");
+    if (!take(at, ")")) {
         do {
-            cn_valtype type = *params < PARAMS_MAX ? take_type(at) : 0;
+            cn_valtype type = *params < PARAMS_MAX && !is_empty ? take_type(at) : 0;
             if (type == 0)
                 return false;
             types[(*params)++] = type;
@@ -137,7 +138,7 @@ static char *keep_text(struct cn_arena *arena, const char *text)
     return kept;
 }
 
-static struct cn_binding *add_binding(cordon_linker_t *linker, const char *module,
+static struct cn_binding *new_binding(cordon_linker_t *linker, const char *module,
                                       const char *name, const char *signature,
                                       cordon_error_t *error)
 {
@@ -152,16 +153,21 @@ static struct cn_binding *add_binding(cordon_linker_t *linker, const char *modul
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
         return NULL;
     }
-    *binding = (struct cn_binding){.next = linker->bindings, .module = kept_module,
-                                   .name = kept_name, .type = type};
-    linker->bindings = binding;
+    *binding = (struct cn_binding){.module = kept_module, .name = kept_name, .type = type};
     return binding;
+}
+
+static bool offer(cordon_linker_t *linker, struct cn_binding *binding)
+{
+    binding->next = linker->bindings;
+    linker->bindings = binding;
+    return true;
 }
 
 bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
                  const char *signature, void (*function)(void), cordon_error_t *error)
 {
-    struct cn_binding *binding = add_binding(linker, module, name, signature, error);
+    struct cn_binding *binding = new_binding(linker, module, name, signature, error);
 
     if (binding == NULL)
         return false;
@@ -170,7 +176,7 @@ bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
     if (binding->native == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "signature \"%s\": libffi cannot call it",
                            signature);
-    return true;
+    return offer(linker, binding);
 }
 
 static enum cn_status call_raw(struct cn_thread *thread, void *env, union cn_slot *slots)
@@ -184,14 +190,14 @@ bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *na
                      const char *signature, cordon_raw_fn function, void *user,
                      cordon_error_t *error)
 {
-    struct cn_binding *binding = add_binding(linker, module, name, signature, error);
+    struct cn_binding *binding = new_binding(linker, module, name, signature, error);
 
     if (binding == NULL)
         return false;
     binding->call = call_raw;
     binding->raw = function;
     binding->user = user;
-    return true;
+    return offer(linker, binding);
 }
 
 /* ------------------------------------------------------------------ resolving */

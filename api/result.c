@@ -43,6 +43,9 @@ static void refund_unspent(struct cordon_vm *vm)
     struct cn_frame frame;
     struct cn_origin origin;
 
+    if (vm->is_settled)
+        return;
+    vm->is_settled = true;
     if (cn_thread_frames(vm->vm.thread, &frame, 1) != 1 || frame.code->bytes == NULL)
         return;
     if (find_origin(vm, &frame, &origin) &&
@@ -100,7 +103,7 @@ void cn_api_result(struct cordon_vm *vm, cordon_result_t *result)
         return;
     default:
         result->end = CORDON_END_ERROR;
-        result->exit_code = 125;
+        result->exit_code = cn_status_exit_code(end->error.status);
         snprintf(result->message, sizeof result->message, "%s", end->error.text);
         return;
     }

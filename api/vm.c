@@ -35,7 +35,13 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
     };
 
     cause.status = cn_wasi_new(&granted, &vm->vm.wasi, &cause);
-    return cause.status == CN_OK || cn_api_fail_with(error, &cause);
+    if (cause.status == CN_OK)
+        return true;
+    if (cause.status == CN_TOO_LARGE)
+        return cn_api_fail(error, CORDON_MISUSE, "%s", cause.text);
+    if (vm->vm.account.refused[CN_QUOTA_FDS] > 0)
+        return cn_api_fail_quota(error, CN_QUOTA_FDS, "%s", cause.text);
+    return cn_api_fail_with(error, &cause);
 }
 
 static bool instantiate(struct cordon_vm *vm, const cordon_linker_t *linker,
@@ -114,7 +120,10 @@ cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
     vm->vm.translate = translate_one;
     vm->vm.translate_context = module;
     vm->module = module;
-    if (make(vm, linker, config, error))
+    bool made = make(vm, linker, config, error);
+    cn_vm_leave(&vm->vm);
+    cn_vm_publish(&vm->vm);
+    if (made)
         return vm;
     cordon_vm_free(vm);
     return NULL;
@@ -266,26 +275,39 @@ bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *a
 
 /* ------------------------------------------------------------------ control and figures */
 
-void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
+static void fill_stats(const struct cn_figures *figures, cordon_stats_t *stats)
 {
-    const struct cn_account *account = &vm->vm.account;
+    const struct cn_account *account = &figures->account;
+    const struct cn_wasi_stats *wasi = &figures->wasi;
 
     memset(stats, 0, sizeof *stats);
-    stats->wall_ns = cn_vm_wall_ns(&vm->vm);
-    stats->cpu_ns = cn_vm_cpu_ns(&vm->vm);
+    stats->wall_ns = figures->wall_ns;
+    stats->cpu_ns = figures->cpu_ns;
     stats->fuel = account->used[CN_QUOTA_FUEL];
     memcpy(stats->used, account->used, sizeof stats->used);
     memcpy(stats->peak, account->peak, sizeof stats->peak);
     memcpy(stats->limit, account->limit, sizeof stats->limit);
     memcpy(stats->refused, account->refused, sizeof stats->refused);
-    if (vm->vm.wasi == NULL)
-        return;
-    struct cn_wasi_stats wasi = cn_wasi_stats(vm->vm.wasi);
-    stats->net_in = wasi.net_in;
-    stats->net_out = wasi.net_out;
-    stats->connections = wasi.connections;
-    stats->file_read = wasi.file_read;
-    stats->file_written = wasi.file_written;
+    stats->net_in = wasi->net_in;
+    stats->net_out = wasi->net_out;
+    stats->connections = wasi->connections;
+    stats->file_read = wasi->file_read;
+    stats->file_written = wasi->file_written;
+}
+
+void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
+{
+    struct cn_figures now = cn_vm_figures(&vm->vm);
+
+    fill_stats(&now, stats);
+}
+
+void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size)
+{
+    const struct cn_memory *memory = vm->vm.instance->memories[0];
+
+    *size = memory->size;
+    return *size > 0 ? memory->base : NULL;
 }
 
 cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm)
@@ -311,4 +333,19 @@ void cordon_ctl_pause(cordon_ctl_t *ctl)
 void cordon_ctl_resume(cordon_ctl_t *ctl)
 {
     cn_vm_pause(vm_of(ctl), false);
+}
+
+bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value)
+{
+    if ((unsigned)quota >= CORDON_QUOTA_COUNT || quota == CORDON_STACK)
+        return false;
+    cn_vm_limit(vm_of(ctl), (enum cn_quota)quota, value);
+    return true;
+}
+
+void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats)
+{
+    struct cn_figures seen = cn_vm_published(vm_of(ctl));
+
+    fill_stats(&seen, stats);
 }

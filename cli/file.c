@@ -18,15 +18,25 @@ static bool fail(int *code, int with, const char *path, const char *why)
     return false;
 }
 
+/* What begins otherwise is no module, and is not worth reading on. */
+static bool begins_well(const struct cli_file *file)
+{
+    return file->size < 4 || memcmp(file->bytes, "\0asm", 4) == 0;
+}
+
 /* The bytes are copied, not mapped: a mapped file could change after it was validated. */
 static bool read_all(int fd, struct cli_file *file, size_t room, const char *path, int *code)
 {
     for (;;) {
+        if (file->size > LARGEST)
+            return fail(code, 126, path, "too large for a module: more than 1 GiB");
+        if (!begins_well(file))
+            return true;
         if (file->size == room) {
             room *= 2;
-            uint8_t *more = room <= 2 * LARGEST ? realloc(file->bytes, room) : NULL;
+            uint8_t *more = realloc(file->bytes, room);
             if (more == NULL)
-                return fail(code, 126, path, "too large for a module: more than 1 GiB");
+                return fail(code, 125, path, "no memory left");
             file->bytes = more;
         }
         ssize_t count = read(fd, file->bytes + file->size, room - file->size);

@@ -60,7 +60,9 @@ static bool grant_volume(cordon_config_t *config, const char *text)
                      "with / . or ~", text);
         return false;
     }
-    if (strchr(text, ':') == NULL) {
+    const char *guest = strchr(text, ':');
+    const char *more = guest ? strchr(guest + 1, ':') : NULL;
+    if (guest == NULL || strcmp(guest, ":ro") == 0 || (more != NULL && strcmp(more, ":ro") != 0)) {
         cli_complain("--volume %s: expected HOST:GUEST[:ro]", text);
         return false;
     }
@@ -138,7 +140,8 @@ bool cli_grant(cordon_config_t *config, const struct cli_options *options,
     for (int i = 0; granted && i < options->listen.count; i++)
         granted = grant_listener(config, options->listen.items[i], report);
     for (int i = 0; granted && i < 3; i++)
-        granted = cordon_config_stdio(config, i, i, &error) || say(&error);
+        granted = cordon_config_stdio(config, i, options->is_closed[i] ? -1 : i, &error) ||
+                  say(&error);
     for (int i = 0; granted && i < CORDON_QUOTA_COUNT; i++)
         granted = cordon_config_limit(config, (cordon_quota_t)i, options->limit[i], &error) ||
                   say(&error);

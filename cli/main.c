@@ -1,10 +1,26 @@
 /* The cordon command: which subcommand it is. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
+
+/* Closed standard descriptors stay closed for the guest, but their numbers are taken, so that
+ * no file of ours can come to stand there. */
+static bool keep_stdio(struct cli_options *options)
+{
+    for (int i = 0; i < 3; i++) {
+        if (fcntl(i, F_GETFD) >= 0)
+            continue;
+        options->is_closed[i] = true;
+        if (open("/", O_PATH | O_CLOEXEC) != i)
+            return false;
+    }
+    return true;
+}
 
 static int run(int argc, char **argv)
 {
@@ -23,6 +39,10 @@ static int run(int argc, char **argv)
     if (options.module == NULL) {
         cli_complain("no module given: cordon [run] [options] app.wasm [args] "
                      "(cordon --help)");
+        return 125;
+    }
+    if (!keep_stdio(&options)) {
+        cli_complain("the standard descriptors cannot be set up");
         return 125;
     }
     return cli_run(&options);

@@ -52,13 +52,27 @@ static const uint64_t defaults[] = {
 
 /* ------------------------------------------------------------------ saying things */
 
+#define COMPLAINT_MAX 700
+
+static char *complaint(void)
+{
+    static char text[COMPLAINT_MAX];
+
+    return text;
+}
+
+const char *cli_complaint(void)
+{
+    return complaint();
+}
+
 void cli_complain(const char *format, ...)
 {
-    char text[700];
+    char *text = complaint();
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, COMPLAINT_MAX, format, arguments);
     va_end(arguments);
     for (char *c = text; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)

@@ -14,6 +14,7 @@ struct cli_options {
     const char *invoke, *meta;
     bool stats, eager, lazy, preempt_everywhere, move_on_grow;
     bool help, version;
+    bool is_closed[3]; /* standard descriptors that this process was not given */
     uint64_t limit[CORDON_QUOTA_COUNT];
     bool limit_given[CORDON_QUOTA_COUNT];
     const char *module; /* NULL when there is none */
@@ -39,5 +40,7 @@ void cli_help(void);
 
 /* One line on stderr: "cordon: ...". Control characters in what it says are shown as '?'. */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The last of these lines, without "cordon: "; "" when there was none. */
+const char *cli_complaint(void);
 
 #endif

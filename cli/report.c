@@ -1,6 +1,8 @@
 #include "cli/report.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,18 +14,42 @@ static const struct {
 #undef QUOTA
 };
 
-/* A JSON string; what is no printable ASCII becomes an escape. */
-static void put_string(FILE *out, const char *text)
+/* The size of the UTF-8 sequence that begins here; 0 when it is none (overlong forms and
+ * surrogates included). The text ends with a 0, which is no continuation. */
+static size_t utf8_size(const unsigned char *text)
 {
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t size = text[0] < 0x80 ? 1 : (text[0] & 0xe0) == 0xc0 ? 2 : (text[0] & 0xf0) == 0xe0 ? 3
+                  : (text[0] & 0xf8) == 0xf0 ? 4 : 0;
+    unsigned code = size > 1 ? text[0] & (0x7fu >> size) : text[0];
+
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    if (size == 0 || code < least[size] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+        return 0;
+    return size;
+}
+
+/* A JSON string; what is no UTF-8 becomes a replacement character. */
+static void put_string(FILE *out, const char *string)
+{
+    const unsigned char *text = (const unsigned char *)string;
+
     fputc('"', out);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(out, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f)
-            fprintf(out, "\\u%04x", c);
+    while (*text != '\0') {
+        size_t size = utf8_size(text);
+        if (size == 0)
+            fputs("\\ufffd", out);
+        else if (*text == '"' || *text == '\\')
+            fprintf(out, "\\%c", *text);
+        else if (*text < 0x20 || *text == 0x7f)
+            fprintf(out, "\\u%04x", *text);
         else
-            fputc(c, out);
+            fwrite(text, 1, size, out);
+        text += size ? size : 1;
     }
     fputc('"', out);
 }
@@ -83,12 +109,8 @@ static void put_frames(FILE *out, const cordon_result_t *result)
     fputs(result->frame_count ? "\n  ]" : "]", out);
 }
 
-bool cli_report_meta(const struct cli_report *report, int fd)
+static void put_report(FILE *out, const struct cli_report *report)
 {
-    FILE *out = fdopen(dup(fd), "w");
-
-    if (out == NULL)
-        return false;
     fputs("{\n  \"module\": ", out);
     put_string(out, report->module);
     fputs(",\n  \"status\": ", out);
@@ -109,8 +131,33 @@ bool cli_report_meta(const struct cli_report *report, int fd)
         put_stats(out, &report->stats);
     put_frames(out, &report->result);
     fputs("\n}\n", out);
-    bool written = fflush(out) == 0 && !ferror(out);
-    return fclose(out) == 0 && written;
+}
+
+char *cli_report_text(const struct cli_report *report, size_t *size)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+
+    if (out == NULL)
+        return NULL;
+    put_report(out, report);
+    return fclose(out) == 0 ? text : NULL;
+}
+
+bool cli_report_meta(const struct cli_report *report, int fd)
+{
+    size_t size, done = 0;
+    char *text = cli_report_text(report, &size);
+
+    while (text != NULL && done < size) {
+        ssize_t count = write(fd, text + done, size - done);
+        if (count <= 0 && errno != EINTR)
+            break;
+        done += count > 0 ? (size_t)count : 0;
+    }
+    bool written = text != NULL && done == size;
+    free(text);
+    return written;
 }
 
 void cli_report_stats(const struct cli_report *report)

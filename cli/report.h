@@ -20,6 +20,9 @@ struct cli_report {
     int port_count;
 };
 
+/* The report as JSON, which the caller frees; NULL when memory is exhausted. */
+char *cli_report_text(const struct cli_report *report, size_t *size);
+
 /* Writes the JSON to an open descriptor; false when it could not. */
 bool cli_report_meta(const struct cli_report *report, int fd);
 

@@ -25,27 +25,60 @@ struct run {
     struct cli_report report;
 };
 
-/* The one thing a signal handler can reach; a command runs one VM. */
+#define SIGNALS 3
+static const int caught[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+/* All that a signal handler can reach; a command runs one VM. Before there is a VM, and after,
+ * the process ends at once, with a report that was written in advance. */
 static cordon_ctl_t *volatile signalled;
+static volatile int early_meta = -1;
+static char *early_text[SIGNALS];
+static size_t early_size[SIGNALS];
 
 static void on_signal(int signal)
 {
     cordon_ctl_t *ctl = signalled;
+    ssize_t written = 0;
 
-    if (ctl != NULL)
+    if (ctl != NULL) {
         cordon_ctl_kill(ctl, signal);
-    else
-        _exit(128 + signal);
+        return;
+    }
+    for (int i = 0; i < SIGNALS && early_meta >= 0; i++)
+        if (caught[i] == signal && early_text[i] != NULL)
+            written += write(early_meta, early_text[i], early_size[i]);
+    _exit(written < 0 ? 125 : 128 + signal);
+}
+
+static void prepare_early_reports(const struct run *run)
+{
+    struct cli_report report = run->report;
+
+    report.status = "killed";
+    for (int i = 0; i < SIGNALS; i++) {
+        report.signal = caught[i];
+        report.exit_code = 128 + caught[i];
+        snprintf(report.message, sizeof report.message, "killed by signal %d before the start",
+                 caught[i]);
+        early_text[i] = cli_report_text(&report, &early_size[i]);
+    }
+    early_meta = run->meta;
 }
 
 static void catch_signals(void)
 {
-    static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal}, before;
 
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
+    for (int i = 0; i < SIGNALS; i++)
+        sigaddset(&action.sa_mask, caught[i]);
+    for (int i = 0; i < SIGNALS; i++) {
+        /* Under nohup it stays ignored. */
+        if (caught[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+            before.sa_handler == SIG_IGN)
+            continue;
         sigaction(caught[i], &action, NULL);
+    }
     /* What these stand for, the guest learns as an errno. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
@@ -61,20 +94,36 @@ static const struct {
     [CORDON_BAD_MODULE] = {"invalid", 126}, [CORDON_LINK] = {"link", 126},
     [CORDON_NO_EXPORT] = {"not-found", 127}, [CORDON_TRAP] = {"trap", 134},
     [CORDON_QUOTA] = {"quota", 137},      [CORDON_IO] = {"error", 125},
+    [CORDON_INTERNAL] = {"error", 125},
 };
+
+/* The quota's name as people type it. */
+static const char *option_of(cordon_quota_t quota, char *name, size_t size)
+{
+    snprintf(name, size, "%s", cordon_quota_name(quota));
+    for (char *c = name; *c != '\0'; c++)
+        if (*c == '_')
+            *c = '-';
+    return name;
+}
 
 /* An error before anything ran. */
 static int fail(struct run *run, const cordon_error_t *error)
 {
     struct cli_report *report = &run->report;
-    const char *hint = "";
+    char hint[64] = "", name[40];
 
     report->status = by_kind[error->kind].status;
     report->exit_code = by_kind[error->kind].code;
     snprintf(report->message, sizeof report->message, "%s", error->message);
     if (error->kind == CORDON_QUOTA) {
-        report->quota = CORDON_MEMORY;
-        hint = strstr(error->message, "--") ? "" : " (raise it with --memory)";
+        report->quota = (cordon_quota_t)error->quota;
+        if (strstr(error->message, "--") == NULL)
+            snprintf(hint, sizeof hint, " (raise it with --%s)",
+                     option_of(report->quota, name, sizeof name));
+        /* What the host grants does not fit what the host allows: nothing of the guest's. */
+        if (report->quota == CORDON_FDS)
+            report->exit_code = 125;
     }
     if (error->kind == CORDON_BAD_MODULE && error->offset != UINT64_MAX)
         cli_complain("%s: at offset 0x%llx: %s", report->module,
@@ -82,6 +131,14 @@ static int fail(struct run *run, const cordon_error_t *error)
     else
         cli_complain("%s: %s%s", report->module, error->message, hint);
     return report->exit_code;
+}
+
+/* The same when a line about it has been written already. */
+static int complained(struct run *run, int code)
+{
+    snprintf(run->report.message, sizeof run->report.message, "%s", cli_complaint());
+    run->report.exit_code = code;
+    return code;
 }
 
 static void say_trap(const struct cli_report *report)
@@ -103,10 +160,7 @@ static void say_quota(const struct cli_report *report)
     cordon_quota_t quota = report->quota;
     char amount[32], name[40];
 
-    snprintf(name, sizeof name, "%s", cordon_quota_name(quota));
-    for (char *c = name; *c != '\0'; c++)
-        if (*c == '_')
-            *c = '-';
+    option_of(quota, name, sizeof name);
     cli_complain("%s: ended: %s quota exhausted (limit %s; raise it with --%s)", report->module,
                  name, cli_format_amount(report->stats.limit[quota], cli_quota_unit(quota), amount,
                                          sizeof amount), name);
@@ -170,7 +224,9 @@ static bool parse_value(const char *text, cordon_value_t *value)
         value->ref = NULL;
         return strcmp(text, "null") == 0;
     }
-    return end != text && *end == '\0' && errno != ERANGE;
+    /* Floats too small for their type become denormal or zero, which is what they are. */
+    bool is_float = value->type == CORDON_F32 || value->type == CORDON_F64;
+    return end != text && *end == '\0' && (errno != ERANGE || is_float);
 }
 
 static void print_value(const cordon_value_t *value)
@@ -236,10 +292,8 @@ static int invoke(struct run *run)
     }
     for (uint32_t i = 0; i < params && i < VALUES_MAX; i++)
         arguments[i].type = types[i];
-    if (params > VALUES_MAX || !parse_values(run, arguments, params)) {
-        run->report.exit_code = 125;
-        return 125;
-    }
+    if (params > VALUES_MAX || !parse_values(run, arguments, params))
+        return complained(run, 125);
     if (!cordon_vm_invoke(run->vm, name, arguments, params, results, VALUES_MAX,
                           &run->report.result, &error))
         return fail(run, &error);
@@ -278,17 +332,16 @@ static int run_module(struct run *run)
     int code;
 
     if (!cli_file_read(&run->file, run->options->module, &code)) {
-        run->report.status = code == 127 ? "not-found" : "invalid";
-        run->report.exit_code = code;
-        return code;
+        run->report.status = code == 127   ? "not-found"
+                             : code == 126 ? "invalid"
+                                           : "error";
+        return complained(run, code);
     }
     run->config = cordon_config_new(&error);
     if (run->config == NULL)
         return fail(run, &error);
-    if (!cli_grant(run->config, run->options, &run->report)) {
-        run->report.exit_code = 125;
-        return 125;
-    }
+    if (!cli_grant(run->config, run->options, &run->report))
+        return complained(run, 125);
     if (!load(run, &error))
         return fail(run, &error);
     signalled = cordon_vm_ctl(run->vm);
@@ -316,6 +369,7 @@ static int report(struct run *run, int code)
 
 static void release(struct run *run)
 {
+    early_meta = -1; /* the true one is written */
     signalled = NULL;
     cordon_vm_free(run->vm);
     cordon_config_free(run->config);
@@ -325,6 +379,10 @@ static void release(struct run *run)
     cli_file_free(&run->file);
     if (run->meta >= 0)
         close(run->meta);
+    for (int i = 0; i < SIGNALS; i++) {
+        free(early_text[i]);
+        early_text[i] = NULL;
+    }
 }
 
 int cli_run(const struct cli_options *options)
@@ -340,6 +398,7 @@ int cli_run(const struct cli_options *options)
             cli_complain("--meta %s: %s", options->meta, strerror(errno));
             return 125;
         }
+        prepare_early_reports(&run);
     }
     int code = report(&run, run_module(&run));
     release(&run);

@@ -19,6 +19,7 @@ static uint64_t clock_ns(clockid_t clock)
 void cn_vm_init(struct cn_vm *vm)
 {
     memset(vm, 0, sizeof *vm);
+    pthread_mutex_init(&vm->lock, NULL);
     cn_account_init(&vm->account);
     cn_pace_init(&vm->pace);
     vm->wall_start_ns = clock_ns(CLOCK_MONOTONIC);
@@ -45,6 +46,7 @@ void cn_vm_release(struct cn_vm *vm)
     cn_store_free(vm->store);
     atomic_store(&vm->shared_waiter, NULL);
     cn_waiter_free(vm->waiter);
+    pthread_mutex_destroy(&vm->lock);
     vm->wasi = NULL;
     vm->thread = NULL;
     vm->store = NULL;
@@ -87,29 +89,6 @@ void cn_vm_wake(void *context)
 
     if (vm->waiter != NULL)
         cn_waiter_wake(vm->waiter);
-}
-
-static void interrupt(struct cn_vm *vm)
-{
-    struct cn_waiter *waiter = atomic_load(&vm->shared_waiter);
-
-    if (waiter != NULL)
-        cn_waiter_interrupt(waiter);
-}
-
-void cn_vm_kill(struct cn_vm *vm, int signal)
-{
-    int nobody = 0;
-
-    /* The first reason is the one that is reported. */
-    atomic_compare_exchange_strong(&vm->kill_signal, &nobody, signal);
-    interrupt(vm);
-}
-
-void cn_vm_pause(struct cn_vm *vm, bool paused)
-{
-    atomic_store(&vm->is_paused, paused);
-    interrupt(vm);
 }
 
 /* ------------------------------------------------------------------ ends */
@@ -171,6 +150,9 @@ static bool is_killed(struct cn_vm *vm)
 /* Whether the guest may go on: it is not killed and has time. */
 static bool may_go_on(struct cn_vm *vm)
 {
+    if (cn_vm_take_limits(vm))
+        cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
+                           clock_ns(CLOCK_MONOTONIC));
     return vm->end.kind == CN_END_NONE && !is_killed(vm) && time_left(vm) > 0;
 }
 
@@ -343,6 +325,7 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
         wait_for_rate(vm);
         if (may_go_on(vm))
             after_stop(vm, run_slice(vm));
+        cn_vm_publish(vm);
     }
     if (vm->end.kind == CN_END_DONE && results != NULL)
         memcpy(results, vm->thread->stack, type->result_count * sizeof *results);

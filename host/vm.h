@@ -7,6 +7,7 @@
 #ifndef CN_HOST_VM_H
 #define CN_HOST_VM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "governor/bucket.h"
@@ -39,6 +40,13 @@ struct cn_end {
 typedef enum cn_status (*cn_translate_fn)(void *context, struct cn_program *program,
                                           uint32_t func, struct cn_error *error);
 
+/* What a VM has used, at some moment. */
+struct cn_figures {
+    struct cn_account account;
+    uint64_t wall_ns, cpu_ns;
+    struct cn_wasi_stats wasi;
+};
+
 struct cn_vm {
     struct cn_account account;
     struct cn_store *store;
@@ -66,6 +74,10 @@ struct cn_vm {
     _Atomic int kill_signal;       /* 0: nobody asked */
     _Atomic bool is_paused;
     _Atomic(struct cn_waiter *) shared_waiter; /* for whoever wants to wake it */
+    _Atomic uint64_t asked_limit[CN_QUOTA_COUNT];
+    _Atomic uint32_t asked_limits; /* a bit for each that was asked for and not yet taken */
+    pthread_mutex_t lock;          /* of what follows */
+    struct cn_figures published;   /* as of the last slice, for other threads */
 };
 
 /* Sets the clocks going and the quotas to their defaults. Makes nothing that needs freeing. */
@@ -90,6 +102,17 @@ void cn_vm_kill(struct cn_vm *vm, int signal);
 
 /* From any thread: the guest stops at its next safepoint until resumed. */
 void cn_vm_pause(struct cn_vm *vm, bool paused);
+
+/* From any thread: a quota changes before the next slice. Not STACK, which is laid out once. */
+void cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value);
+/* Between slices, on the VM's thread: what was asked for becomes true (false when nothing was),
+ * and what was used can be seen by others. */
+bool cn_vm_take_limits(struct cn_vm *vm);
+void cn_vm_publish(struct cn_vm *vm);
+
+/* What it has used: as of now, for the VM's thread; as of the last slice, for any thread. */
+struct cn_figures cn_vm_figures(const struct cn_vm *vm);
+struct cn_figures cn_vm_published(struct cn_vm *vm);
 
 /* The event loop for the shim, made when it is first needed; NULL when it cannot be made. */
 struct uv_loop_s *cn_vm_loop(void *vm);

@@ -53,11 +53,13 @@ typedef enum cordon_kind {
     CORDON_TRAP,        /* the guest did what WebAssembly forbids */
     CORDON_QUOTA,       /* a quota ended it, or does not let it start */
     CORDON_IO,          /* the host's system refused something */
+    CORDON_INTERNAL,    /* Cordon's own mistake: please report it */
 } cordon_kind_t;
 
 typedef struct cordon_error {
     cordon_kind_t kind;
     uint64_t offset; /* in the module's file, UINT64_MAX when there is none */
+    int quota;       /* with CORDON_QUOTA: which one, a cordon_quota_t */
     char message[400];
 } cordon_error_t;
 
@@ -135,7 +137,8 @@ CORDON_API void cordon_linker_allow_wasi(cordon_linker_t *linker);
 /* Any C function, called through libffi. The signature is C's way round:
  * "f64(f64, f64)", "void(i32)", "i64()", with the types i32 u32 i64 u64 f32 f64. It must agree
  * with the type of the module's import, which is checked when a VM is made; the error then
- * names both. Names and signature are copied. */
+ * names both. Names and signature are copied. Of two with the same names the later one counts.
+ * While the function runs the guest cannot be suspended, so it should be short. */
 CORDON_API bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
                             const char *signature, void (*function)(void),
                             cordon_error_t *error);
@@ -146,6 +149,11 @@ typedef bool (*cordon_raw_fn)(void *user, cordon_vm_t *vm, uint64_t *slots);
 CORDON_API bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *name,
                                 const char *signature, cordon_raw_fn function, void *user,
                                 cordon_error_t *error);
+
+/* The guest's memory 0 and its size in bytes, for host functions that are given addresses in
+ * it; NULL and 0 when it has none. Check every address against the size. Valid until the guest
+ * runs again. */
+CORDON_API void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size);
 
 /* ------------------------------------------------------------------ quotas */
 
@@ -256,7 +264,8 @@ CORDON_API void cordon_vm_free(cordon_vm_t *vm);
 CORDON_API bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error);
 
 /* Calls an exported function; before the first call the start function and "_initialize" are
- * run. False when there is no such function or the arguments do not fit its type. */
+ * run. False when there is no such function or the arguments do not fit its type. After a run
+ * that ended otherwise than by returning, nothing runs any more: the same end is reported. */
 CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
                                  const cordon_value_t *arguments, uint32_t argument_count,
                                  cordon_value_t *results, uint32_t result_room,
@@ -275,6 +284,12 @@ CORDON_API cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm);
 CORDON_API void cordon_ctl_kill(cordon_ctl_t *ctl, int signal);
 CORDON_API void cordon_ctl_pause(cordon_ctl_t *ctl);
 CORDON_API void cordon_ctl_resume(cordon_ctl_t *ctl);
+/* Changes a quota, from the guest's next slice on (within about a millisecond while it runs).
+ * One below what is in use takes nothing away, but refuses more. False for CORDON_STACK, which
+ * cannot change, and for numbers that are no quota. */
+CORDON_API bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value);
+/* The figures as they were at the end of the guest's last slice. */
+CORDON_API void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,78 @@
+/* What other threads may do to a VM while it runs: everything here goes through atomics or the
+ * lock, and the VM's own thread takes note between slices. */
+#include "host/vm.h"
+#include "host/waiter.h"
+
+static void interrupt(struct cn_vm *vm)
+{
+    struct cn_waiter *waiter = atomic_load(&vm->shared_waiter);
+
+    if (waiter != NULL)
+        cn_waiter_interrupt(waiter);
+}
+
+void cn_vm_kill(struct cn_vm *vm, int signal)
+{
+    int nobody = 0;
+
+    /* The first reason is the one that is reported. */
+    atomic_compare_exchange_strong(&vm->kill_signal, &nobody, signal);
+    interrupt(vm);
+}
+
+void cn_vm_pause(struct cn_vm *vm, bool paused)
+{
+    atomic_store(&vm->is_paused, paused);
+    interrupt(vm);
+}
+
+void cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
+{
+    atomic_store(&vm->asked_limit[quota], value);
+    atomic_fetch_or(&vm->asked_limits, 1u << quota);
+    interrupt(vm);
+}
+
+bool cn_vm_take_limits(struct cn_vm *vm)
+{
+    if (atomic_load(&vm->asked_limits) == 0)
+        return false;
+    uint32_t asked = atomic_exchange(&vm->asked_limits, 0);
+
+    for (int i = 0; i < CN_QUOTA_COUNT; i++)
+        if (asked & (1u << i))
+            vm->account.limit[i] = atomic_load(&vm->asked_limit[i]);
+    return true;
+}
+
+struct cn_figures cn_vm_figures(const struct cn_vm *vm)
+{
+    struct cn_figures now = {
+        .account = vm->account,
+        .wall_ns = cn_vm_wall_ns(vm),
+        .cpu_ns = cn_vm_cpu_ns(vm),
+    };
+
+    now.account.used[CN_QUOTA_TIMEOUT] = now.account.peak[CN_QUOTA_TIMEOUT] = now.wall_ns;
+    now.account.used[CN_QUOTA_CPU_TIME] = now.account.peak[CN_QUOTA_CPU_TIME] = now.cpu_ns;
+    if (vm->wasi != NULL)
+        now.wasi = cn_wasi_stats(vm->wasi);
+    return now;
+}
+
+void cn_vm_publish(struct cn_vm *vm)
+{
+    struct cn_figures now = cn_vm_figures(vm);
+
+    pthread_mutex_lock(&vm->lock);
+    vm->published = now;
+    pthread_mutex_unlock(&vm->lock);
+}
+
+struct cn_figures cn_vm_published(struct cn_vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    struct cn_figures seen = vm->published;
+    pthread_mutex_unlock(&vm->lock);
+    return seen;
+}
