@@ -120,7 +120,8 @@ static ssize_t poll_and_read(struct cn_fd *fd, const struct iovec *iovecs, int c
  * nothing is certain but one byte. */
 static ssize_t poll_and_write(struct cn_fd *fd, const struct iovec *iovecs, int count)
 {
-    size_t sure = fd->filetype == CN_FILETYPE_CHARACTER_DEVICE ? 1 : PIPE_BUF;
+    bool is_terminal_like = fd->filetype == CN_FILETYPE_CHARACTER_DEVICE && !fd->has_position;
+    size_t sure = is_terminal_like ? 1 : PIPE_BUF;
     int at = 0;
 
     if (cn_stream_poll(fd->host, POLLOUT) == 0) {
@@ -133,11 +134,17 @@ static ssize_t poll_and_write(struct cn_fd *fd, const struct iovec *iovecs, int 
     return write(fd->host, iovecs[at].iov_base, size < sure ? size : sure);
 }
 
+static bool never_waits(const struct cn_fd *fd)
+{
+    return fd->filetype == CN_FILETYPE_REGULAR_FILE ||
+           fd->filetype == CN_FILETYPE_BLOCK_DEVICE;
+}
+
 static ssize_t read_some(struct cn_fd *fd, const struct iovec *iovecs, int count)
 {
     if (is_socket(fd))
         return receive(fd, iovecs, count);
-    if (fd->has_position || fd->is_nonblocking)
+    if (never_waits(fd) || fd->is_nonblocking)
         return readv(fd->host, iovecs, count);
     if (fd->lacks_nowait)
         return poll_and_read(fd, iovecs, count);
@@ -152,7 +159,7 @@ static ssize_t write_some(struct cn_fd *fd, const struct iovec *iovecs, int coun
 {
     if (is_socket(fd))
         return transmit(fd, iovecs, count);
-    if (fd->has_position || fd->is_nonblocking)
+    if (never_waits(fd) || fd->is_nonblocking)
         return writev(fd->host, iovecs, count);
     if (fd->lacks_nowait)
         return poll_and_write(fd, iovecs, count);

@@ -11,8 +11,8 @@
 #include "shim/fd_table.h"
 
 /* Reads what is there, or writes what there is room for: *count is at least 1, or 0 at the end
- * of what can be read. AGAIN when it would have to wait. What has a position (a redirected
- * standard stream, /dev/null) is read and written straight away. */
+ * of what can be read. AGAIN when it would have to wait. A regular file (a redirected standard
+ * stream) is read and written straight away. */
 enum cn_errno cn_stream_read(struct cn_fd *fd, const struct iovec *iovecs, int iovec_count,
                              size_t *count);
 enum cn_errno cn_stream_write(struct cn_fd *fd, const struct iovec *iovecs, int iovec_count,
