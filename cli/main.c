@@ -1,4 +1,5 @@
 /* The cordon command: which subcommand it is. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,12 +49,20 @@ static int run(int argc, char **argv)
     return cli_run(&options);
 }
 
-int main(int argc, char **argv)
+/* What the developers' commands understand beside their own arguments: --help. */
+static bool wants_help(int argc, char **argv)
+{
+    return argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+}
+
+static int dispatch(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
     if (strcmp(command, "run") == 0)
         return run(argc - 1, argv + 1);
+    if ((strcmp(command, "check") == 0 || strcmp(command, "dump") == 0) && wants_help(argc, argv))
+        command = "help";
     if (strcmp(command, "check") == 0)
         return cli_check(argc - 2, argv + 2);
     if (strcmp(command, "dump") == 0)
@@ -67,4 +76,14 @@ int main(int argc, char **argv)
         return 125;
     }
     return run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    int code = dispatch(argc, argv);
+
+    if (fflush(stdout) == 0)
+        return code;
+    cli_complain("standard output: %s", strerror(errno));
+    return code ? code : 125;
 }

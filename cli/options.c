@@ -102,6 +102,17 @@ static void help_line(const struct row *row, const char *argument, const char *m
     printf("  %-28s %s%s\n", left, row->help, more);
 }
 
+/* The default as one would type it: " [64m]". */
+static void default_text(uint64_t value, enum cli_unit unit, char *text, size_t size)
+{
+    static const char *const names[] = {"", "k", "m", "g"};
+    int i = 0;
+
+    for (; unit == CLI_BYTES && i < 3 && value >= 1024 && value % 1024 == 0; i++)
+        value /= 1024;
+    snprintf(text, size, " [%llu%s]", (unsigned long long)value, names[i]);
+}
+
 void cli_help(void)
 {
     printf("usage: cordon [run] [options] app.wasm [args]     run it under quotas\n"
@@ -114,10 +125,9 @@ void cli_help(void)
     printf("quotas: sizes as 64m, times as 10s or 500ms, `unlimited`; [default]\n");
     for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
         enum cli_unit unit = cli_quota_unit((cordon_quota_t)i);
-        char amount[32], more[40] = "";
+        char more[40] = "";
         if (defaults[i] != CORDON_UNLIMITED)
-            snprintf(more, sizeof more, " [%s]",
-                     cli_format_amount(defaults[i], unit, amount, sizeof amount));
+            default_text(defaults[i], unit, more, sizeof more);
         help_line(&rows[OPTION_QUOTAS + i], unit_names[unit], more);
     }
 }
