@@ -167,8 +167,9 @@ static bool offer(cordon_linker_t *linker, struct cn_binding *binding)
 bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
                  const char *signature, void (*function)(void), cordon_error_t *error)
 {
+    if (function == NULL)
+        return cn_api_fail(error, CORDON_MISUSE, "%s.%s: no function is given", module, name);
     struct cn_binding *binding = new_binding(linker, module, name, signature, error);
-
     if (binding == NULL)
         return false;
     binding->call = cn_native_call;

@@ -11,8 +11,11 @@ void cn_pace_init(struct cn_pace *pace)
 
 void cn_pace_learn(struct cn_pace *pace, uint64_t fuel, uint64_t cpu_ns)
 {
-    if (fuel < FUEL_MIN / 2 || cpu_ns < CN_SLICE_NS / 20)
+    if (fuel < FUEL_MIN / 2)
         return;
+    /* Too short to be measured well, but a fast machine must not stay with short slices. */
+    if (cpu_ns < CN_SLICE_NS / 100)
+        cpu_ns = CN_SLICE_NS / 100;
     double fair = (double)fuel * CN_SLICE_NS / (double)cpu_ns;
     double next = ((double)pace->fuel_per_slice * 3 + fair) / 4;
 

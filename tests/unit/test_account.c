@@ -1,64 +1,97 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
 #include "governor/account.h"
 
-#include <criterion/criterion.h>
-
-static struct cn_account account;
-
-static void open_account(void)
+Test(account, begins_with_the_rows)
 {
+    struct cn_account account;
+
     cn_account_init(&account);
-}
-
-TestSuite(account, .init = open_account);
-
-Test(account, begins_with_the_defaults_of_the_rows)
-{
+    for (int i = 0; i < CN_QUOTA_COUNT; i++) {
+        cr_expect_eq(account.used[i], 0);
+        cr_expect_neq(account.limit[i], 0);
+        cr_expect_gt(strlen(cn_quota_key((enum cn_quota)i)), 0);
+    }
     cr_expect_eq(account.limit[CN_QUOTA_MEMORY], 1ull << 30);
-    cr_expect_eq(account.limit[CN_QUOTA_FUEL], CN_UNLIMITED);
-    cr_expect_str_eq(cn_quota_key(CN_QUOTA_MEMORY), "memory");
+    cr_expect_eq(account.limit[CN_QUOTA_TIMEOUT], CN_UNLIMITED);
+    cr_expect_str_eq(cn_quota_key(CN_QUOTA_CPU_TIME), "cpu_time");
 }
 
-Test(account, refuses_the_first_unit_too_many_and_charges_nothing_then)
+Test(account, charges_to_the_limit_and_not_beyond)
 {
-    account.limit[CN_QUOTA_FDS] = 10;
-    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_FDS, 10), CN_OK);
-    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_FDS, 1), CN_OVER_QUOTA);
-    cr_expect_eq(account.used[CN_QUOTA_FDS], 10);
-    cr_expect_eq(account.refused[CN_QUOTA_FDS], 1);
-    cn_account_refund(&account, CN_QUOTA_FDS, 4);
-    cr_expect_eq(cn_account_left(&account, CN_QUOTA_FDS), 4);
-    cr_expect_eq(account.peak[CN_QUOTA_FDS], 10);
-}
+    struct cn_account account;
 
-Test(account, cannot_be_tricked_by_amounts_near_the_end_of_the_numbers)
-{
-    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_MEMORY, UINT64_MAX), CN_OVER_QUOTA);
-    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_FUEL, UINT64_MAX - 5), CN_OK);
-    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_FUEL, 6), CN_OVER_QUOTA);
-    cr_expect_eq(cn_account_charge_some(&account, CN_QUOTA_FUEL, 100), 5);
-}
-
-Test(account, has_nothing_left_when_the_limit_was_lowered_below_the_use)
-{
-    cr_assert_eq(cn_account_charge(&account, CN_QUOTA_DISK, 100), CN_OK);
-    account.limit[CN_QUOTA_DISK] = 50;
+    cn_account_init(&account);
+    account.limit[CN_QUOTA_DISK] = 100;
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_DISK, 60), CN_OK);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_DISK, 41), CN_OVER_QUOTA);
+    cr_expect_eq(account.used[CN_QUOTA_DISK], 60);
+    cr_expect_eq(account.refused[CN_QUOTA_DISK], 1);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_DISK, UINT64_MAX), CN_OVER_QUOTA);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_DISK, 40), CN_OK);
     cr_expect_eq(cn_account_left(&account, CN_QUOTA_DISK), 0);
-    cr_expect_eq(cn_account_charge_some(&account, CN_QUOTA_DISK, 1), 0);
+    cn_account_refund(&account, CN_QUOTA_DISK, 100);
+    cr_expect_eq(account.used[CN_QUOTA_DISK], 0);
+    cr_expect_eq(account.peak[CN_QUOTA_DISK], 100);
 }
 
-Test(account, meters_an_allocator_exactly)
+Test(account, charges_some)
 {
-    struct cn_allocator allocator = cn_account_allocator(&account);
+    struct cn_account account;
 
-    account.limit[CN_QUOTA_MEMORY] = 1000;
-    void *block = cn_alloc(allocator, 500);
+    cn_account_init(&account);
+    account.limit[CN_QUOTA_FUEL] = 10;
+    cr_expect_eq(cn_account_charge_some(&account, CN_QUOTA_FUEL, 7), 7);
+    cr_expect_eq(cn_account_charge_some(&account, CN_QUOTA_FUEL, 7), 3);
+    cr_expect_eq(cn_account_charge_some(&account, CN_QUOTA_FUEL, 7), 0);
+}
+
+/* A limit that is lowered below what is in use leaves nothing, and does not wrap. */
+Test(account, a_lowered_limit)
+{
+    struct cn_account account;
+
+    cn_account_init(&account);
+    cr_assert_eq(cn_account_charge(&account, CN_QUOTA_MEMORY, 1000), CN_OK);
+    account.limit[CN_QUOTA_MEMORY] = 10;
+    cr_expect_eq(cn_account_left(&account, CN_QUOTA_MEMORY), 0);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_MEMORY, 1), CN_OVER_QUOTA);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_MEMORY, 0), CN_OK);
+    cn_account_refund(&account, CN_QUOTA_MEMORY, 1000);
+}
+
+Test(account, unlimited_does_not_wrap)
+{
+    struct cn_account account;
+
+    cn_account_init(&account);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_FUEL, UINT64_MAX - 1), CN_OK);
+    cr_expect_eq(cn_account_charge(&account, CN_QUOTA_FUEL, 2), CN_OVER_QUOTA);
+    cr_expect_eq(cn_account_charge_some(&account, CN_QUOTA_FUEL, 9), 1);
+    cr_expect_eq(account.used[CN_QUOTA_FUEL], UINT64_MAX);
+}
+
+Test(account, the_allocator_charges_and_refunds_exactly)
+{
+    struct cn_account account;
+
+    cn_account_init(&account);
+    account.limit[CN_QUOTA_MEMORY] = 1 << 20;
+    struct cn_allocator allocator = cn_account_allocator(&account);
+    char *block = cn_alloc(allocator, 1000);
     cr_assert_not_null(block);
-    cr_expect_null(cn_alloc(allocator, 500));
-    void *larger = cn_resize(allocator, block, 500, 900);
-    cr_assert_not_null(larger);
-    cr_expect_null(cn_resize(allocator, larger, 900, 2000), "the old block stays");
-    larger = cn_resize(allocator, larger, 900, 10);
+    cr_expect_geq(account.used[CN_QUOTA_MEMORY], 1000);
+    memset(block, 7, 1000);
+    char *moved = cn_resize(allocator, block, 1000, 5000);
+    cr_assert_not_null(moved);
+    cr_expect_eq(moved[999], 7);
+    cr_expect_geq(account.used[CN_QUOTA_MEMORY], 5000);
+    cr_expect_null(cn_resize(allocator, moved, 5000, 2 << 20), "above the quota");
+    cr_expect_eq(moved[999], 7, "the block is as it was");
+    moved = cn_resize(allocator, moved, 5000, 10);
     cr_expect_lt(account.used[CN_QUOTA_MEMORY], 100);
-    cn_free(allocator, larger, 10);
+    cr_expect_null(cn_alloc_array(allocator, SIZE_MAX / 2, 3));
+    cn_free(allocator, moved, 10);
     cr_expect_eq(account.used[CN_QUOTA_MEMORY], 0);
 }

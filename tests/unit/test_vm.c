@@ -1,0 +1,255 @@
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "tests/unit/api_fixture.h"
+
+#define GET(i) 0x20, i
+#define PLAIN_TYPE FUNC, 0, 0
+#define LOOP 0x03, 0x40, 0x0c, 0, END
+/* (func (export "_start") ...) */
+#define COMMAND(...)                                                                               \
+    MODULE(SECTION(TYPES, 1, PLAIN_TYPE), SECTION(FUNCTIONS, 1, 0),                                \
+           SECTION(EXPORTS, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0),                             \
+           SECTION(CODE, 1, BODY(0, __VA_ARGS__)))
+#define SPIN COMMAND(LOOP)
+
+static void run(struct api *api)
+{
+    cr_assert(cordon_vm_run(api->vm, &api->result, &api->error), "%s", api->error.message);
+}
+
+static void limit_and_run(struct api *api, struct cn_bytes module, cordon_quota_t quota,
+                          uint64_t value)
+{
+    api_open(api, module);
+    cr_assert(cordon_config_limit(api->config, quota, value, &api->error));
+    api_start(api);
+    run(api);
+}
+
+static void ends_by(cordon_quota_t quota, uint64_t value, int exit_code)
+{
+    struct api api;
+    cordon_stats_t stats;
+
+    limit_and_run(&api, SPIN, quota, value);
+    cr_expect_eq(api.result.end, CORDON_END_QUOTA);
+    cr_expect_eq(api.result.quota, quota);
+    cr_expect_eq(api.result.exit_code, exit_code);
+    cordon_vm_stats(api.vm, &stats);
+    cr_expect_geq(stats.used[quota] + 5, value);
+    api_close(&api);
+}
+
+Test(vm, endless_loops_end)
+{
+    ends_by(CORDON_FUEL, 1234567, 137);
+    ends_by(CORDON_CPU_TIME, 50000000, 137);
+    ends_by(CORDON_TIMEOUT, 50000000, 124);
+}
+
+Test(vm, a_trap_is_reported_once_and_for_all)
+{
+    struct api api;
+    cordon_stats_t first, second;
+
+    api_open(&api, COMMAND(0x41, 1, 0x1a, 0x00));
+    api_start(&api);
+    run(&api);
+    cr_expect_eq(api.result.end, CORDON_END_TRAP);
+    cr_expect_eq(api.result.exit_code, 134);
+    cr_expect_str_eq(api.result.message, "unreachable");
+    cr_expect_eq(api.result.frame_count, 1);
+    cordon_vm_stats(api.vm, &first);
+    run(&api);
+    cr_expect_eq(api.result.end, CORDON_END_TRAP);
+    cordon_vm_stats(api.vm, &second);
+    cr_expect_eq(first.fuel, second.fuel);
+    api_close(&api);
+}
+
+Test(vm, fuel_is_enough_to_the_unit)
+{
+    /* i32.const, drop, four times; the end costs nothing */
+    struct cn_bytes module = COMMAND(0x41, 1, 0x1a, 0x41, 1, 0x1a, 0x41, 1, 0x1a, 0x41, 1, 0x1a);
+    struct api api;
+    cordon_stats_t stats;
+
+    api_open(&api, module);
+    api_start(&api);
+    run(&api);
+    cordon_vm_stats(api.vm, &stats);
+    cr_expect_eq(api.result.end, CORDON_END_RETURN);
+    api_close(&api);
+
+    limit_and_run(&api, module, CORDON_FUEL, stats.fuel);
+    cr_expect_eq(api.result.end, CORDON_END_RETURN);
+    api_close(&api);
+    limit_and_run(&api, module, CORDON_FUEL, stats.fuel - 1);
+    cr_expect_eq(api.result.end, CORDON_END_QUOTA);
+    api_close(&api);
+}
+
+Test(vm, misuse_is_refused)
+{
+    struct api api;
+    cordon_value_t value = {.type = CORDON_I64};
+
+    api_open(&api, MODULE(SECTION(TYPES, 1, FUNC, 1, I32, 1, I32), SECTION(FUNCTIONS, 1, 0),
+                          SECTION(EXPORTS, 1, 1, 'g', 0, 0), SECTION(CODE, 1, BODY(0, GET(0)))));
+    cr_expect_not(cordon_config_limit(api.config, CORDON_QUOTA_COUNT, 1, &api.error));
+    cr_expect_not(cordon_config_env(api.config, "no equals sign", &api.error));
+    cr_expect_not(cordon_config_stdio(api.config, 3, 0, &api.error));
+    cr_expect_not(cordon_config_dir(api.config, "/nonexistent", "/", false, &api.error));
+    cr_expect_eq(api.error.kind, CORDON_IO);
+    api_start(&api);
+    cr_expect_not(cordon_vm_run(api.vm, &api.result, &api.error));
+    cr_expect_eq(api.error.kind, CORDON_NO_EXPORT);
+    cr_expect_not(cordon_vm_invoke(api.vm, "h", NULL, 0, NULL, 0, &api.result, &api.error));
+    cr_expect_eq(api.error.kind, CORDON_NO_EXPORT);
+    cr_expect_not(cordon_vm_invoke(api.vm, "g", &value, 1, &value, 1, &api.result, &api.error));
+    cr_expect_eq(api.error.kind, CORDON_MISUSE);
+    value.type = CORDON_I32;
+    cr_expect_not(cordon_vm_invoke(api.vm, "g", &value, 1, NULL, 0, &api.result, &api.error));
+    cr_expect(cordon_vm_invoke(api.vm, "g", &value, 1, &value, 1, &api.result, NULL));
+    cr_expect_not(cordon_vm_invoke(api.vm, "h", NULL, 0, NULL, 0, &api.result, NULL));
+    api_close(&api);
+}
+
+/* ------------------------------------------------------------------ control */
+
+static void *run_thread(void *context)
+{
+    run(context);
+    return NULL;
+}
+
+static uint64_t fuel_now(cordon_ctl_t *ctl)
+{
+    cordon_stats_t stats;
+
+    cordon_ctl_stats(ctl, &stats);
+    return stats.fuel;
+}
+
+Test(vm, another_thread_pauses_limits_and_kills)
+{
+    struct api api;
+    pthread_t thread;
+
+    api_open(&api, SPIN);
+    api_start(&api);
+    cordon_ctl_t *ctl = cordon_vm_ctl(api.vm);
+    pthread_create(&thread, NULL, run_thread, &api);
+    while (fuel_now(ctl) == 0)
+        usleep(1000);
+    cordon_ctl_pause(ctl);
+    usleep(50000);
+    uint64_t before = fuel_now(ctl);
+    usleep(50000);
+    cr_expect_eq(fuel_now(ctl), before);
+    cordon_ctl_resume(ctl);
+    while (fuel_now(ctl) == before)
+        usleep(1000);
+
+    cr_expect_not(cordon_ctl_limit(ctl, CORDON_STACK, 1));
+    cr_expect(cordon_ctl_limit(ctl, CORDON_CPUS, 0));
+    usleep(50000);
+    before = fuel_now(ctl);
+    usleep(50000);
+    cr_expect_eq(fuel_now(ctl), before);
+    cr_expect(cordon_ctl_limit(ctl, CORDON_CPUS, CORDON_UNLIMITED));
+    while (fuel_now(ctl) == before)
+        usleep(1000);
+
+    cordon_ctl_kill(ctl, 15);
+    cordon_ctl_kill(ctl, 2);
+    pthread_join(thread, NULL);
+    cr_expect_eq(api.result.end, CORDON_END_KILLED);
+    cr_expect_eq(api.result.signal, 15);
+    cr_expect_eq(api.result.exit_code, 143);
+    api_close(&api);
+}
+
+Test(vm, a_quota_that_is_lowered_ends_a_running_guest)
+{
+    struct api api;
+    pthread_t thread;
+
+    api_open(&api, SPIN);
+    api_start(&api);
+    pthread_create(&thread, NULL, run_thread, &api);
+    while (fuel_now(cordon_vm_ctl(api.vm)) == 0)
+        usleep(1000);
+    cordon_ctl_limit(cordon_vm_ctl(api.vm), CORDON_FUEL, 1);
+    pthread_join(thread, NULL);
+    cr_expect_eq(api.result.end, CORDON_END_QUOTA);
+    cr_expect_eq(api.result.quota, CORDON_FUEL);
+    api_close(&api);
+}
+
+Test(vm, killed_before_it_runs)
+{
+    struct api api;
+
+    api_open(&api, SPIN);
+    api_start(&api);
+    cordon_ctl_kill(cordon_vm_ctl(api.vm), 9);
+    run(&api);
+    cr_expect_eq(api.result.end, CORDON_END_KILLED);
+    cr_expect_eq(api.result.exit_code, 137);
+    api_close(&api);
+}
+
+/* What a thread of the host did before it came to the VM is not the VM's. */
+Test(vm, cpu_time_is_that_of_the_thread_that_runs_it)
+{
+    struct api api;
+    cordon_stats_t stats;
+    pthread_t thread;
+
+    api_open(&api, COMMAND(0x01));
+    for (volatile int i = 0; i < 100000000; i++)
+        continue;
+    api_start(&api);
+    pthread_create(&thread, NULL, run_thread, &api);
+    pthread_join(thread, NULL);
+    cordon_vm_stats(api.vm, &stats);
+    cr_expect_lt(stats.cpu_ns, 50000000);
+    api_close(&api);
+}
+
+Test(vm, two_hosts_know_nothing_of_each_other)
+{
+    struct api one, two;
+
+    limit_and_run(&one, SPIN, CORDON_FUEL, 1000);
+    api_open(&two, COMMAND(0x01));
+    api_start(&two);
+    run(&two);
+    cr_expect_eq(one.result.end, CORDON_END_QUOTA);
+    cr_expect_eq(two.result.end, CORDON_END_RETURN);
+    api_close(&one);
+    api_close(&two);
+}
+
+/* The same module in several VMs at a time, also when its code is made at the first call. */
+Test(vm, a_module_serves_many_vms)
+{
+    struct api api;
+    cordon_vm_t *others[10];
+    cordon_result_t result;
+
+    api_open(&api, COMMAND(0x01));
+    for (int i = 0; i < 10; i++) {
+        others[i] = cordon_vm_new(api.host, api.module, api.linker, api.config, &api.error);
+        cr_assert_not_null(others[i]);
+    }
+    for (int i = 0; i < 10; i++) {
+        cr_expect(cordon_vm_run(others[i], &result, &api.error));
+        cr_expect_eq(result.end, CORDON_END_RETURN);
+        cordon_vm_free(others[i]);
+    }
+    api_close(&api);
+}
