@@ -235,6 +235,8 @@ static void put_comment(const struct listing *listing, struct text *text,
         if (is_func && listing->module != NULL && value < listing->module->func_count)
             put(text, " %s", cn_name_print(cn_module_func_name(listing->module, (uint32_t)value),
                                            name, sizeof name));
+        if (field->kind == CN_FIELD_IMMEDIATE && (field->of == CN_OF_F64 || field->of == CN_OF_F32))
+            put(text, " %.9g", (double)(union cn_slot){.u64 = value}.f32);
     }
     if (variant->insn == CN_INSN_CONST_F64)
         put(text, " %.17g", (union cn_slot){.u64 = cn_load_u64(start + 8)}.f64);
