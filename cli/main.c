@@ -23,30 +23,37 @@ static bool keep_stdio(struct cli_options *options)
     return true;
 }
 
-static int run(int argc, char **argv)
+static int run_with(struct cli_options *options, int argc, char **argv)
 {
-    struct cli_options options;
-
-    if (!cli_options_parse(&options, argc, argv))
+    if (!cli_options_parse(options, argc, argv))
         return 125;
-    if (options.help) {
+    if (options->help) {
         cli_help();
         return 0;
     }
-    if (options.version) {
+    if (options->version) {
         printf("cordon %s\n", cordon_version());
         return 0;
     }
-    if (options.module == NULL) {
+    if (options->module == NULL) {
         cli_complain("no module given: cordon [run] [options] app.wasm [args] "
                      "(cordon --help)");
         return 125;
     }
-    if (!keep_stdio(&options)) {
+    if (!keep_stdio(options)) {
         cli_complain("the standard descriptors cannot be set up");
         return 125;
     }
-    return cli_run(&options);
+    return cli_run(options);
+}
+
+static int run(int argc, char **argv)
+{
+    struct cli_options options;
+    int code = run_with(&options, argc, argv);
+
+    cli_options_release(&options);
+    return code;
 }
 
 /* What the developers' commands understand beside their own arguments: --help. */

@@ -272,6 +272,14 @@ static bool take_option(struct cli_options *options, int argc, char **argv, int 
     return set_option(options, option, value);
 }
 
+void cli_options_release(struct cli_options *options)
+{
+    free(options->dir.items);
+    free(options->volume.items);
+    free(options->env.items);
+    free(options->listen.items);
+}
+
 bool cli_options_parse(struct cli_options *options, int argc, char **argv)
 {
     struct cli_list *const lists[] = {&options->dir, &options->volume, &options->env,

@@ -23,8 +23,11 @@ struct cli_options {
 };
 
 /* Fills the options from argv[1...]. On a mistake false, after one line on stderr. The lists
- * are allocated once and live as long as the process. */
+ * are its own until it is released. */
 bool cli_options_parse(struct cli_options *options, int argc, char **argv);
+
+/* Frees what parsing took, whether it succeeded or not. */
+void cli_options_release(struct cli_options *options);
 
 /* "64m" to bytes, "500ms" to nanoseconds, "0.2" to thousandths, "100" to a count, "unlimited";
  * false when it is none. `unit` is that of the quota's row. */

@@ -136,7 +136,8 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
 
     if (!grow_stack(thread, thread->stack, (params > results ? params : results) + 2))
         return CN_TRAP_STACK_OVERFLOW;
-    memcpy(thread->stack, arguments, params * sizeof *arguments);
+    if (params > 0)
+        memcpy(thread->stack, arguments, params * sizeof *arguments);
     thread->fp = thread->stack;
     thread->pc = edge_pc(&exit_edge);
     thread->pending = thread->wanted = 0;
