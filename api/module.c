@@ -4,8 +4,9 @@
 #include "api/internal.h"
 #include "loader/load.h"
 
-/* A module with more code than this is translated function by function. */
-#define LAZY_CODE_BYTES (1u << 20)
+/* A module with more code than this is translated function by function: most programs never
+ * call most of what they link. */
+#define LAZY_CODE_BYTES (16u * 1024)
 
 const char *cordon_version(void)
 {

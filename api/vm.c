@@ -80,6 +80,17 @@ static bool charge_module(struct cordon_vm *vm, cordon_error_t *error)
                        (unsigned long long)vm->vm.account.limit[CN_QUOTA_MEMORY]);
 }
 
+/* Address space for the stack: no more than could ever be charged to the memory quota. */
+static size_t stack_size(const struct cn_account *account)
+{
+    const uint64_t most = 64ull << 30;
+    uint64_t size = account->limit[CN_QUOTA_STACK];
+
+    if (size > account->limit[CN_QUOTA_MEMORY])
+        size = account->limit[CN_QUOTA_MEMORY];
+    return size < most ? size : most;
+}
+
 static bool make(struct cordon_vm *vm, const cordon_linker_t *linker,
                  const cordon_config_t *config, cordon_error_t *error)
 {
@@ -95,7 +106,7 @@ static bool make(struct cordon_vm *vm, const cordon_linker_t *linker,
     if (!instantiate(vm, linker, error))
         return false;
     cause.status =
-        cn_thread_new(inner->store, inner->account.limit[CN_QUOTA_STACK], &inner->thread);
+        cn_thread_new(inner->store, stack_size(&inner->account), &inner->thread);
     if (cause.status != CN_OK)
         return cn_api_fail(error, CORDON_QUOTA,
                            "no room for the call stack within the memory quota (--memory)");

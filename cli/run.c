@@ -145,8 +145,12 @@ static void say_trap(const struct cli_report *report)
 {
     const cordon_result_t *result = &report->result;
 
-    cli_complain("%s: trap: %s%s", report->module, result->message,
-                 result->is_stack_overflow ? " (a larger stack: --max-stack SIZE)" : "");
+    const char *hint = result->quota == CORDON_STACK ? " (a larger stack: --max-stack SIZE)"
+                       : result->quota == CORDON_MEMORY
+                           ? " (no room for more within --memory; its own limit is --max-stack)"
+                           : "";
+
+    cli_complain("%s: trap: %s%s", report->module, result->message, hint);
     for (uint32_t i = 0; i < result->frame_count; i++) {
         const cordon_frame_t *frame = &result->frames[i];
         fprintf(stderr, "    at %s (function %u) offset 0x%llx\n",

@@ -232,9 +232,9 @@ typedef struct cordon_frame {
 typedef struct cordon_result {
     cordon_end_t end;
     int exit_code;       /* what `cordon run` would exit with */
-    cordon_quota_t quota; /* CORDON_QUOTA_COUNT when none */
+    cordon_quota_t quota; /* which one ended it, or kept a call stack that trapped from growing;
+                             CORDON_QUOTA_COUNT when none */
     int signal;
-    bool is_stack_overflow;
     char message[256];
     uint32_t frame_count;
     cordon_frame_t frames[CORDON_FRAMES_MAX];
