@@ -2,6 +2,8 @@
 #ifndef CN_API_INTERNAL_H
 #define CN_API_INTERNAL_H
 
+#include <pthread.h>
+
 #include "core/error.h"
 #include "core/module.h"
 #include "host/vm.h"
@@ -18,6 +20,7 @@ struct cordon_module {
     struct cn_module *module;
     struct cn_program *program;
     struct cn_translator *translator; /* for functions without code, and to explain traps */
+    pthread_mutex_t lock;             /* of program and translator, once it is loaded */
 };
 
 /* A function that a linker offers. */

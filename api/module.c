@@ -100,6 +100,7 @@ cordon_module_t *cordon_module_load(cordon_host_t *host, const void *bytes, size
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
         return NULL;
     }
+    pthread_mutex_init(&module->lock, NULL);
     cause.status = load(host, module, (struct cn_bytes){bytes, size}, &cause);
     if (cause.status == CN_OK)
         return module;
@@ -115,6 +116,7 @@ void cordon_module_free(cordon_module_t *module)
     cn_translator_free(module->translator);
     cn_program_free(module->program);
     cn_module_free(module->module);
+    pthread_mutex_destroy(&module->lock);
     cn_free(cn_heap, module, sizeof *module);
 }
 

@@ -7,10 +7,12 @@
 static bool find_origin(struct cordon_vm *vm, const struct cn_frame *frame,
                         struct cn_origin *origin)
 {
+    pthread_mutex_lock(&vm->module->lock);
     struct cn_translator *translator = cn_api_translator(vm->module);
-
-    return translator != NULL && cn_translate_origin(translator, frame->code->func, frame->offset,
-                                                     origin) == CN_OK;
+    bool found = translator != NULL && cn_translate_origin(translator, frame->code->func,
+                                                           frame->offset, origin) == CN_OK;
+    pthread_mutex_unlock(&vm->module->lock);
+    return found;
 }
 
 static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,

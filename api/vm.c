@@ -8,10 +8,9 @@ _Static_assert((int)CORDON_QUOTA_COUNT == (int)CN_QUOTA_COUNT,
                "cordon.h has the rows of quota.def");
 
 /* The layer below asks for a function's code when the guest first calls it. */
-static enum cn_status translate_one(void *context, struct cn_program *program, uint32_t func,
-                                    struct cn_error *error)
+static enum cn_status translate(struct cordon_module *module, struct cn_program *program,
+                                uint32_t func, struct cn_error *error)
 {
-    struct cordon_module *module = context;
     struct cn_translator *translator = cn_api_translator(module);
     struct cn_code code;
 
@@ -19,6 +18,18 @@ static enum cn_status translate_one(void *context, struct cn_program *program, u
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory left to translate");
     CN_TRY(cn_translate(translator, func, &code, error));
     return cn_program_install(program, &code, error);
+}
+
+static enum cn_status translate_one(void *context, struct cn_program *program, uint32_t func,
+                                    struct cn_error *error)
+{
+    struct cordon_module *module = context;
+
+    pthread_mutex_lock(&module->lock);
+    enum cn_status status =
+        cn_program_has(program, func) ? CN_OK : translate(module, program, func, error);
+    pthread_mutex_unlock(&module->lock);
+    return status;
 }
 
 static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordon_error_t *error)

@@ -20,8 +20,10 @@
  * exits, installs no signal handlers and has no global state. The process should ignore
  * SIGPIPE, or a guest that writes to a closed socket ends it.
  *
- * Threads: a VM is used by one thread at a time. Hosts, loaded modules and controls may be used
- * by several. cordon_ctl_kill may be called from a signal handler.
+ * Threads: a VM is used by one thread at a time, not always the same. Hosts and controls may be
+ * used by several, and so may VMs of one module if it was loaded with CORDON_TRANSLATE_EAGER:
+ * otherwise they add to its code while they run, and one thread has to run them all.
+ * cordon_ctl_kill may be called from a signal handler.
  *
  * Units: bytes, nanoseconds, thousandths of a core.
  */
