@@ -363,6 +363,10 @@ void cn_get_local(struct cn_translator *t, uint32_t local)
         zero_local(t, local);
     t->local_uses[local]++;
     cn_push_local(t, cn_local_slot(t, local), t->local_types[local]);
+    /* A function made so that looking for its locals on the operand stack takes long gets them
+     * copied at once instead. */
+    if (CN_UNLIKELY(t->scan_work > t->ir_limit) && t->status == CN_OK)
+        cn_settle(t, t->stack_count - 1);
 }
 
 /* The operand stack still holds the local's old value: it is copied before it is lost. */
@@ -372,6 +376,7 @@ static void preserve_local(struct cn_translator *t, uint32_t local)
 
     for (uint32_t i = t->stack_count; t->local_uses[local] > 0 && i-- > 0;) {
         struct cn_value *value = &t->stack[i];
+        t->scan_work++;
         if (value->kind != CN_VALUE_LOCAL || value->slot != slot)
             continue;
         struct cn_ir *ir = cn_emit_move(t, cn_home(t, i), value);
@@ -485,6 +490,9 @@ static void note_refs(struct cn_translator *t, struct cn_ir_label *place, uint32
     }
     place->ref_first = t->ref_count;
     note_local_refs(t);
+    t->scan_work += height;
+    if (t->scan_work / 16 > t->ir_limit)
+        t->status = t->status ? t->status : CN_TOO_LARGE;
     for (uint32_t i = 0; i < height; i++)
         note_ref(t, t->stack[i].slot, t->stack[i].type);
     place->ref_count = (uint16_t)(t->ref_count - place->ref_first);

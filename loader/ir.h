@@ -83,7 +83,7 @@ struct cn_ir_label {
     uint16_t ref_count;
     uint32_t ref_first;
     uint32_t offset;       /* once laid out */
-    uint32_t number;       /* in the code's order */
+    uint32_t number;       /* in the code's order; before that of a stub: its block */
 };
 
 struct cn_translator {
@@ -102,6 +102,8 @@ struct cn_translator {
     uint32_t frame;             /* slots needed so far */
     uint32_t ordinal;
     uint32_t pending_weight;
+    uint32_t last_loop;         /* block that was opened last of all loops; 0 for none */
+    uint32_t scan_work;         /* steps of searches whose length a function can choose */
     uint32_t ir_limit;          /* more instructions than this are a hostile function's */
     uint32_t stack_refs;        /* references on the operand stack */
     uint32_t local_refs_first;  /* in refs: the list of the locals alone, once there is one */

@@ -54,6 +54,7 @@ void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_func
     if (opcode == CN_WASM_LOOP) {
         cn_place_label(t, block->label, t->stack_count);
         block->loop_start = (int32_t)t->ir_count;
+        t->last_loop = t->block_count - 1;
     }
 }
 
@@ -259,23 +260,19 @@ void cn_lower_br_if(struct cn_translator *t, const struct cn_lowering *how)
     cn_place_label(t, skip, t->stack_count);
 }
 
-/* The nearest loop, when nothing but blocks were opened and a few plain instructions emitted
- * since its beginning. */
+/* The loop that was opened last, when only a few plain instructions were emitted since its
+ * beginning: then nothing but blocks can have been opened inside it. */
 static struct cn_block *loop_just_begun(struct cn_translator *t)
 {
-    for (uint32_t i = t->block_count; i-- > 1;) {
-        struct cn_block *block = &t->blocks[i];
-        if (block->opcode == CN_WASM_BLOCK)
-            continue;
-        if (block->opcode != CN_WASM_LOOP || block->type->param_count > 0 ||
-            t->ir_count - (uint32_t)block->loop_start > DUPLICATE_MAX)
+    struct cn_block *loop = &t->blocks[t->last_loop];
+
+    if (t->last_loop == 0 || t->last_loop >= t->block_count || loop->opcode != CN_WASM_LOOP ||
+        loop->type->param_count > 0 || t->ir_count - (uint32_t)loop->loop_start > DUPLICATE_MAX)
+        return NULL;
+    for (uint32_t j = (uint32_t)loop->loop_start; j < t->ir_count; j++)
+        if (!(t->ir[j].flags & CN_IR_DEAD) && cn_is_barrier(&t->ir[j]))
             return NULL;
-        for (uint32_t j = (uint32_t)block->loop_start; j < t->ir_count; j++)
-            if (!(t->ir[j].flags & CN_IR_DEAD) && cn_is_barrier(&t->ir[j]))
-                return NULL;
-        return block;
-    }
-    return NULL;
+    return loop;
 }
 
 /* The label that entry `depth` of a table goes to: the block's own, or a stub's that brings the
@@ -286,20 +283,22 @@ static uint32_t table_label(struct cn_translator *t, uint32_t depth, uint32_t fi
 
     if (!is_function(t, block) && is_in_place(t, block))
         return block->label;
-    if (block->stub < first_stub)
+    if (block->stub < first_stub) {
         block->stub = cn_new_label(t);
+        t->labels[block->stub].number = t->block_count - 1 - depth;
+    }
     return block->stub;
 }
 
 static void emit_stubs(struct cn_translator *t, uint32_t first_stub)
 {
     uint32_t height = t->stack_count;
+    uint32_t end = t->label_count;
 
-    for (uint32_t i = 0; i < t->block_count; i++) {
-        struct cn_block *block = &t->blocks[i];
-        if (block->stub < first_stub)
-            continue;
-        cn_place_label(t, block->stub, height);
+    /* Until the code is laid out, a stub's number is that of its block. */
+    for (uint32_t stub = first_stub; stub < end; stub++) {
+        struct cn_block *block = &t->blocks[t->labels[stub].number];
+        cn_place_label(t, stub, height);
         if (is_function(t, block)) {
             cn_emit_return(t);
             continue;

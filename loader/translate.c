@@ -133,7 +133,7 @@ static void begin_function(struct cn_translator *t, uint32_t func)
     t->ir_count = t->stack_count = t->settled_count = t->block_count = 0;
     t->label_count = t->target_count = t->ref_count = t->local_count = 0;
     t->ir_limit = 8 * (uint32_t)decl->body.size + 65536;
-    t->stack_refs = 0;
+    t->stack_refs = t->scan_work = t->last_loop = 0;
     t->local_refs_first = UINT32_MAX;
     t->zero_first = UINT32_MAX;
     t->zero_end = 0;
