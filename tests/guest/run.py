@@ -22,7 +22,12 @@ SERVER = ROOT / "examples" / "webserver" / "webserver.c"
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 PAGE = b"the page\n"
+PARSER = ROOT / "stdlib" / "src" / "http_parse.c"
 TESTS = []
+
+
+class Skipped(Exception):
+    """The text says why."""
 
 
 def test(function):
@@ -131,6 +136,40 @@ def equal(got, wanted, what):
 @test
 def parser(bench):
     equal(bench.run("parse").stdout, "ok\n", "output")
+
+
+def sanitized(bench, sources, sanitizers):
+    """The program, built natively, or None where the compiler has no runtime for that."""
+    target = bench.folder / sources[0].stem
+    done = subprocess.run(["clang-19", "-g", "-O1", f"-fsanitize={sanitizers}",
+                           "-fno-sanitize-recover=all", "-I", ROOT / "stdlib" / "include", "-o",
+                           target, *sources], stderr=subprocess.PIPE, text=True)
+    return target if done.returncode == 0 else None
+
+
+@test
+def parser_sanitized(bench):
+    program = sanitized(bench, [HERE / "parse.c", PARSER], "address,undefined")
+    if program is None:
+        raise Skipped("clang 19 has no sanitizers here (libclang-rt-19-dev)")
+    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    equal(done.stdout, "ok\n", "output")
+
+
+@test
+def parser_fuzzed(bench):
+    program = sanitized(bench, [HERE / "fuzz_http.c", PARSER], "fuzzer,address,undefined")
+    if program is None:
+        raise Skipped("clang 19 has no libFuzzer here (libclang-rt-19-dev)")
+    corpus = bench.folder / "corpus"
+    corpus.mkdir()
+    texts = re.findall(r'\{"(.*)" ENDS', (HERE / "parse.c").read_text(encoding="ascii"))
+    for i, text in enumerate(texts):
+        (corpus / str(i)).write_bytes(text.encode() + b"\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")
+    done = subprocess.run([program, "-max_total_time=10", "-max_len=700", corpus],
+                          cwd=bench.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-1500:]
 
 
 @test
@@ -336,7 +375,7 @@ def main():
     if shutil.which("clang-19") is None:
         print("SKIPPED guest-library: clang-19 is not installed")
         return 77
-    failed = 0
+    failed = skipped = 0
     only = sys.argv[2:]
     with tempfile.TemporaryDirectory(prefix="cordon-guest-") as name:
         bench = Bench(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(name))
@@ -346,11 +385,15 @@ def main():
             try:
                 function(bench)
                 print(f"passed {function.__name__}", flush=True)
+            except Skipped as why:
+                skipped += 1
+                print(f"SKIPPED {function.__name__}: {why}", flush=True)
             except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError,
                     IndexError, TypeError) as error:
                 failed += 1
                 print(f"FAILED {function.__name__}: {type(error).__name__} {error}", flush=True)
-    print(f"{len(only or TESTS) - failed} passed, {failed} failed, 0 skipped")
+    passed = len(only or TESTS) - failed - skipped
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 
 

@@ -19,7 +19,7 @@ class Case:
     stdin: typing.Optional[typing.Callable] = None  # gives the path of a file
     expected: typing.Optional[bytes] = None         # known stdout, beside the native one
     options: typing.Sequence[str] = ()              # of cordon
-    slow: bool = False
+    quick: bool = False               # to fetch, build and run
     differs: bytes = b"^$"            # what of stdout depends on the machine
 
 
@@ -49,10 +49,11 @@ LODASH = npm_file("lodash", "4.17.21", "lodash.js", "lodash.js")
 ENV = ("--env", "PWD=/")
 
 CASES = [
-    Case("lua algorithms", recipes.lua, ["algorithms.lua"], script("algorithms.lua")),
+    Case("lua algorithms", recipes.lua, ["algorithms.lua"], script("algorithms.lua"),
+         quick=True),
     Case("lua text", recipes.lua, ["text.lua", "one", "two words"], script("text.lua")),
     Case("lua files", recipes.lua, ["files.lua"], script("files.lua"),
-         lambda: SCRIPTS / "input.txt"),
+         lambda: SCRIPTS / "input.txt", quick=True),
     Case("lua exit code", recipes.lua, ["-e", "print(1) io.stdout:flush() os.exit(7)"],
          expected=b"1\n"),
     Case("quickjs engine", recipes.quickjs, ["engine.js", "a", "b c"], script("engine.js")),
@@ -65,12 +66,13 @@ CASES = [
          stdin=lambda: SCRIPTS / "queries.sql"),
     Case("sqlite in a file", recipes.sqlite, ["-batch", "data.db"],
          stdin=lambda: SCRIPTS / "queries.sql"),
-    Case("zlib's own test", recipes.zlib_example, [], differs=rb"compile flags = \w+"),
+    Case("zlib's own test", recipes.zlib_example, [], differs=rb"compile flags = \w+",
+         quick=True),
     Case("zlib compresses", recipes.minigzip, ["-9"], stdin=big_text),
     Case("zlib compresses files", recipes.minigzip, ["-1", "a.sql", "b.lua"],
          lambda: {"a.sql": SCRIPTS / "queries.sql", "b.lua": SCRIPTS / "text.lua"}),
     Case("esbuild minifies a script", recipes.esbuild, ["--minify", "engine.js"],
-         script("engine.js"), options=ENV),
+         script("engine.js"), options=ENV, quick=True),
     Case("esbuild minifies lodash", recipes.esbuild, ["--minify", "lodash.js"], LODASH,
          options=ENV),
     Case("esbuild minifies react-dom", recipes.esbuild,
@@ -78,7 +80,7 @@ CASES = [
           "--log-level=warning"], REACT, options=ENV),
     Case("esbuild bundles", recipes.esbuild,
          ["--bundle", "--format=esm", "--minify", "lodash.js", "--outdir=dist",
-          "--log-level=warning"], LODASH, options=ENV, slow=True),
+          "--log-level=warning"], LODASH, options=ENV),
     Case("esbuild translated at once", recipes.esbuild, ["--minify", "lodash.js"], LODASH,
-         options=(*ENV, "--eager"), slow=True),
+         options=(*ENV, "--eager")),
 ]
