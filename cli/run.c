@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "cli/file.h"
 #include "cli/grant.h"
 #include "cli/report.h"
+#include "cli/signals.h"
 
 /* Everything a run needs, so that one place gives it back. */
 struct run {
@@ -24,65 +24,6 @@ struct run {
     int meta; /* descriptor of the --meta file, or -1 */
     struct cli_report report;
 };
-
-#define SIGNALS 3
-static const int caught[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
-
-/* All that a signal handler can reach; a command runs one VM. Before there is a VM, and after,
- * the process ends at once, with a report that was written in advance. */
-static cordon_ctl_t *volatile signalled;
-static volatile int early_meta = -1;
-static char *early_text[SIGNALS];
-static size_t early_size[SIGNALS];
-
-static void on_signal(int signal)
-{
-    cordon_ctl_t *ctl = signalled;
-    ssize_t written = 0;
-
-    if (ctl != NULL) {
-        cordon_ctl_kill(ctl, signal);
-        return;
-    }
-    for (int i = 0; i < SIGNALS && early_meta >= 0; i++)
-        if (caught[i] == signal && early_text[i] != NULL)
-            written += write(early_meta, early_text[i], early_size[i]);
-    _exit(written < 0 ? 125 : 128 + signal);
-}
-
-static void prepare_early_reports(const struct run *run)
-{
-    struct cli_report report = run->report;
-
-    report.status = "killed";
-    for (int i = 0; i < SIGNALS; i++) {
-        report.signal = caught[i];
-        report.exit_code = 128 + caught[i];
-        snprintf(report.message, sizeof report.message, "killed by signal %d before the start",
-                 caught[i]);
-        early_text[i] = cli_report_text(&report, &early_size[i]);
-    }
-    early_meta = run->meta;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal}, before;
-
-    sigemptyset(&action.sa_mask);
-    for (int i = 0; i < SIGNALS; i++)
-        sigaddset(&action.sa_mask, caught[i]);
-    for (int i = 0; i < SIGNALS; i++) {
-        /* Under nohup it stays ignored. */
-        if (caught[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
-            before.sa_handler == SIG_IGN)
-            continue;
-        sigaction(caught[i], &action, NULL);
-    }
-    /* What these stand for, the guest learns as an errno. */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-}
 
 /* ------------------------------------------------------------------ ends */
 
@@ -348,7 +289,7 @@ static int run_module(struct run *run)
         return complained(run, 125);
     if (!load(run, &error))
         return fail(run, &error);
-    signalled = cordon_vm_ctl(run->vm);
+    cli_signals_reach(cordon_vm_ctl(run->vm), run->options->limit[CORDON_TIMEOUT]);
     if (run->options->invoke != NULL)
         return invoke(run);
     if (!cordon_vm_run(run->vm, &run->report.result, &error))
@@ -358,6 +299,7 @@ static int run_module(struct run *run)
 
 static int report(struct run *run, int code)
 {
+    cli_signals_done();
     if (run->vm != NULL) {
         cordon_vm_stats(run->vm, &run->report.stats);
         run->report.has_stats = true;
@@ -373,8 +315,6 @@ static int report(struct run *run, int code)
 
 static void release(struct run *run)
 {
-    early_meta = -1; /* the true one is written */
-    signalled = NULL;
     cordon_vm_free(run->vm);
     cordon_config_free(run->config);
     cordon_linker_free(run->linker);
@@ -383,10 +323,6 @@ static void release(struct run *run)
     cli_file_free(&run->file);
     if (run->meta >= 0)
         close(run->meta);
-    for (int i = 0; i < SIGNALS; i++) {
-        free(early_text[i]);
-        early_text[i] = NULL;
-    }
 }
 
 int cli_run(const struct cli_options *options)
@@ -395,15 +331,16 @@ int cli_run(const struct cli_options *options)
 
     run.report = (struct cli_report){.module = options->module, .status = "error",
                                      .exit_code = 125, .quota = CORDON_QUOTA_COUNT};
-    catch_signals();
+    cli_signals_catch();
     if (options->meta != NULL) {
         run.meta = open(options->meta, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         if (run.meta < 0) {
             cli_complain("--meta %s: %s", options->meta, strerror(errno));
             return 125;
         }
-        prepare_early_reports(&run);
     }
+    cli_signals_prepare(&run.report, run.meta);
+    cli_signals_deadline(options->limit[CORDON_TIMEOUT]);
     int code = report(&run, run_module(&run));
     release(&run);
     return code;
