@@ -23,11 +23,38 @@
 #define WORDS_MAX 256
 
 struct loaded {
+    struct loaded *next;
     uint8_t *bytes;
     struct cn_module *module;
     struct cn_program *program;
     struct cn_instance *instance;
 };
+
+/* Everything that was loaded lives to the end: its functions may stand in others' tables. */
+static struct loaded *everything;
+
+static struct loaded *loaded_new(void)
+{
+    struct loaded *it = calloc(1, sizeof *it);
+
+    if (it == NULL)
+        exit(2);
+    it->next = everything;
+    everything = it;
+    return it;
+}
+
+static void free_everything(void)
+{
+    while (everything != NULL) {
+        struct loaded *it = everything;
+        everything = it->next;
+        cn_program_free(it->program);
+        cn_module_free(it->module);
+        free(it->bytes);
+        free(it);
+    }
+}
 
 struct named {
     char name[128];
@@ -141,10 +168,10 @@ static enum cn_status instantiate(const char *path, struct loaded *it, struct cn
 static void run_module(const char *place, const char *name, const char *path)
 {
     struct cn_error error = {.text = ""};
-    struct loaded *it = calloc(1, sizeof *it);
+    struct loaded *it = loaded_new();
 
     current = NULL;
-    if (it == NULL || instantiate(path, it, &error) != CN_OK) {
+    if (instantiate(path, it, &error) != CN_OK) {
         fail(place, "module %s: %s", path, error.text);
         return;
     }
@@ -177,9 +204,9 @@ static void run_reject(const char *place, const char *expected, const char *path
 static void run_unlinkable(const char *place, const char *expected, const char *path)
 {
     struct cn_error error = {.text = ""};
-    struct loaded *it = calloc(1, sizeof *it);
+    struct loaded *it = loaded_new();
 
-    if (it != NULL && instantiate(path, it, &error) == CN_OK)
+    if (instantiate(path, it, &error) == CN_OK)
         fail(place, "linked, expected: %s%s", expected, "");
     else if (!is_prefix(expected, error.text))
         fail(place, "found \"%s\", expected \"%s\"", error.text, expected);
@@ -335,6 +362,8 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, script) != NULL)
         run_line(line);
     fclose(script);
+    cn_store_free(store);
+    free_everything();
     printf("%d passed, %d failed\n", passed, failed);
     return failed > 0;
 }
