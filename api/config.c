@@ -96,7 +96,12 @@ bool cordon_config_env(cordon_config_t *config, const char *text, cordon_error_t
     const char *kept = keep(config, text, error);
     if (kept == NULL)
         return false;
-    config->environ[config->environ_count++] = kept;
+    size_t key_size = strcspn(text, "=") + 1;
+    uint32_t at = 0;
+    while (at < config->environ_count && strncmp(config->environ[at], text, key_size) != 0)
+        at++;
+    config->environ[at] = kept;
+    config->environ_count += at == config->environ_count;
     return true;
 }
 
@@ -199,7 +204,8 @@ bool cordon_config_listen(cordon_config_t *config, const char *address, uint16_t
     if (fd < 0)
         return cn_api_fail(error, CORDON_IO, "listener %s: %s", address, strerror(errno));
     config->listeners[config->listener_count++] = fd;
-    *port = port_of(fd);
+    if (port != NULL)
+        *port = port_of(fd);
     return true;
 }
 

@@ -190,7 +190,10 @@ static bool set_limit(struct cli_options *options, int quota, const char *text)
                      examples[unit]);
         return false;
     }
-    options->limit_given[quota] = true;
+    if (unit == CLI_MILLICORES && options->limit[quota] == 0) {
+        cli_complain("--cpus %s: with less than 0.001 cores nothing would ever run", text);
+        return false;
+    }
     return true;
 }
 

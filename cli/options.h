@@ -16,7 +16,6 @@ struct cli_options {
     bool help, version;
     bool is_closed[3]; /* standard descriptors that this process was not given */
     uint64_t limit[CORDON_QUOTA_COUNT];
-    bool limit_given[CORDON_QUOTA_COUNT];
     const char *module; /* NULL when there is none */
     char **args;        /* what follows it */
     int arg_count;

@@ -113,6 +113,7 @@ void cli_signals_catch(void)
             continue;
         sigaction(caught[i], &action, NULL);
     }
+    sigprocmask(SIG_UNBLOCK, &action.sa_mask, NULL);
     /* What these stand for, the guest learns as an errno. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

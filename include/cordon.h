@@ -189,7 +189,7 @@ CORDON_API void cordon_config_free(cordon_config_t *config);
 
 CORDON_API bool cordon_config_arg(cordon_config_t *config, const char *text,
                                   cordon_error_t *error);
-/* "KEY=value" */
+/* "KEY=value"; of two with the same key the later one counts. */
 CORDON_API bool cordon_config_env(cordon_config_t *config, const char *text,
                                   cordon_error_t *error);
 /* Descriptor `number` (0, 1, 2) of the guest is the host's `fd`, which stays the caller's and
@@ -200,7 +200,7 @@ CORDON_API bool cordon_config_stdio(cordon_config_t *config, int number, int fd,
 CORDON_API bool cordon_config_dir(cordon_config_t *config, const char *path, const char *guest,
                                   bool read_only, cordon_error_t *error);
 /* A listening socket on "HOST:PORT" or "[V6]:PORT" (a numeric address), bound now; *port is the
- * port, which matters when 0 was asked for. */
+ * port, which matters when 0 was asked for; `port` may be NULL. */
 CORDON_API bool cordon_config_listen(cordon_config_t *config, const char *address,
                                      uint16_t *port, cordon_error_t *error);
 CORDON_API bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota,
