@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import http.client
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -20,6 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SERVER = ROOT / "examples" / "webserver"
 CONNECTIONS = 100
+HOST_BYTES = 12 << 20  # resident of Cordon itself: its code, libraries, translated code
 
 # What is asked for, with which quotas, for how many seconds (quick, full).
 LOADS = [
@@ -35,19 +37,29 @@ LOADS = [
 
 @contextlib.contextmanager
 def serving(cordon, guest, www, quotas, meta):
-    """The server's port, while it runs."""
+    """The running server; .port is its port, .seen what the kernel says about it at the end."""
     options = [word for key, value in quotas.items() for word in (f"--{key}", value)]
     process = subprocess.Popen([cordon, "run", "--dir", f"{www}::/::ro", "--listen", "0", *options,
                                 "--meta", meta, guest], stderr=subprocess.PIPE, text=True)
     try:
         line = process.stderr.readline()
-        yield int(re.search(r"listening on \S+:(\d+)", line)[1])
+        process.port = int(re.search(r"listening on \S+:(\d+)", line)[1])
+        yield process
+        process.seen = seen_by_kernel(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(10)
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def seen_by_kernel(pid):
+    """(processor seconds, most bytes resident) of a process."""
+    proc = pathlib.Path("/proc") / str(pid)
+    times = (proc / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+    peak = re.search(r"VmHWM:\s+(\d+)", (proc / "status").read_text(encoding="utf-8"))[1]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK"), int(peak) * 1024
 
 
 def load(port, path, seconds):
@@ -69,15 +81,19 @@ def is_alive(port, path, wanted):
     return answer.status == 200 and (wanted is None or body == wanted)
 
 
-def broken_quotas(report):
-    """What the meta report says was passed."""
+def broken_quotas(report, seen):
+    """What was passed, by the meta report's account and by the kernel's."""
+    seconds, resident = seen
     for key, quota in report["quotas"].items():
         used = max(quota["used"], quota["peak"])
         if key != "cpus" and quota["limit"] is not None and used > quota["limit"]:
             yield f"{key}: {used} of {quota['limit']}"
     rate = report["quotas"]["cpus"]["limit"]
-    if rate is not None and report["cpu_ns"] > report["wall_ns"] * rate / 1000 * 1.02:
-        yield f"cpus: {report['cpu_ns'] / report['wall_ns']:.3f} of {rate / 1000}"
+    used = max(report["cpu_ns"] / 1e9, seconds - 0.05)
+    if rate is not None and used > report["wall_ns"] / 1e9 * rate / 1000 * 1.02:
+        yield f"cpus: {used / report['wall_ns'] * 1e9:.3f} of {rate / 1000}"
+    if resident > report["quotas"]["memory"]["limit"] + HOST_BYTES:
+        yield f"{resident} bytes are resident"
 
 
 def check(cordon, guest, www, row, seconds):
@@ -86,13 +102,13 @@ def check(cordon, guest, www, row, seconds):
     meta = www.parent / "meta.json"
     file = www / ("index.html" if path == "/" else path[1:])
     wanted = file.read_bytes() if file.is_file() else None
-    with serving(cordon, guest, www, quotas, meta) as port:
-        requests, problems = load(port, path, seconds)
+    with serving(cordon, guest, www, quotas, meta) as server:
+        requests, problems = load(server.port, path, seconds)
         time.sleep(0.1)
-        if not is_alive(port, path, wanted):
+        if not is_alive(server.port, path, wanted):
             problems.append("afterwards it answers no more")
     report = json.loads(meta.read_text(encoding="ascii"))
-    problems += broken_quotas(report)
+    problems += broken_quotas(report, server.seen)
     if report["exit_code"] != 130:
         problems.append(f"it ended by itself: {report['status']}, {report['message']}")
     if requests == 0:
