@@ -29,8 +29,8 @@ def texts():
           "x".join("abc"))
     print(json.loads('{"a": [1, 2.5, null, true, "\\u20ac"]}'))
     print(json.dumps({"k": [1, {"z": None}]}))
-    print("\n".join(difflib.unified_diff("abc", "abd", lineterm="")))
-    print(string.Template("$a").substitute(a=1))
+    print("\n".join(difflib.unified_diff("abc", "abd", lineterm="")),
+          string.Template("$a").substitute(a=1))
 
 
 def bytes_and_hashes():
@@ -39,7 +39,8 @@ def bytes_and_hashes():
         print(name, hashlib.new(name, data).hexdigest()[:40])
     print(base64.b85encode(data[:20]))
     print(struct.unpack("<hIqd", struct.pack("<hIqd", -2, 7, 1 << 40, 1.5)))
-    print(int.from_bytes(data[1:9], "little"), memoryview(data)[5:50:7].tolist(), data.count(b"\x07\x08"))
+    print(int.from_bytes(data[1:9], "little"), memoryview(data)[5:50:7].tolist(),
+          data.count(b"\x07\x08"))
 
 
 def structures():
@@ -48,7 +49,8 @@ def structures():
     print([heapq.heappop(heap) for _ in range(10)], bisect.bisect([1, 3, 5, 7], 5))
     print(sorted([Point(2, 1), Point(1, 5), Point(1, 2)]), Point(1, 2) @ Point(3, 4))
     print(list(itertools.islice(itertools.permutations("abcd"), 5, 9)), collections.deque("abc", 2))
-    print(functools.reduce(operator.xor, range(1000)), collections.ChainMap({"a": 1}, {"b": 2})["b"])
+    print(functools.reduce(operator.xor, range(1000)),
+          collections.ChainMap({"a": 1}, {"b": 2})["b"])
     squares = {n: n * n for n in range(3000)}
     print(sum(squares.values()), len({n % 97 for n in squares}), [*zip(*[(1, 2), (3, 4)])])
 
