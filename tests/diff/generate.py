@@ -12,12 +12,19 @@ import struct
 
 I32, I64, F32, F64 = 0x7f, 0x7e, 0x7d, 0x7c
 TYPES = [I32, I64, F32, F64]
-PAGES = 1
+PAGES, MOST_PAGES = 1, 3
+# The first types of every module: the table's functions, a loop that hands a value to its next
+# round, and blocks and functions with two results.
+LOOP_TYPES, PAIR_TYPES, SWALLOW_TYPES, CALL_PAIR_TYPES = 1, 5, 21, 37
+PAIR_FUNCTIONS = 4
 
 BINARY = {I32: list(range(0x6a, 0x79)), I64: list(range(0x7c, 0x8b)),
           F32: list(range(0x92, 0x99)), F64: list(range(0xa0, 0xa7))}
 UNARY = {I32: [0x67, 0x68, 0x69, 0xc0, 0xc1], I64: [0x79, 0x7a, 0x7b, 0xc2, 0xc3, 0xc4],
          F32: list(range(0x8b, 0x92)), F64: list(range(0x99, 0xa0))}
+DIVIDE = list(range(0x6d, 0x71)) + list(range(0x7f, 0x83))
+# Makes a divisor odd: never 0.
+ODD = {I32: b'\x41\x01\x72', I64: b'\x42\x01\x84'}
 COMPARE = {I32: list(range(0x46, 0x50)), I64: list(range(0x51, 0x5b)),
            F32: list(range(0x5b, 0x61)), F64: list(range(0x61, 0x67))}
 # target type: [(operator bytes, source type)]
@@ -136,6 +143,7 @@ class Function:
         return len(self.types) - 1
 
     reserved = ()
+    pairs = ()
 
     def expression(self, type_, depth):
         r = self.rng
@@ -146,8 +154,11 @@ class Function:
             return self.constant(type_)
         kinds = ['binary'] * 6 + ['unary', 'convert', 'load', 'load', 'tee', 'select', 'if',
                                   'leaf', 'leaf', 'global', 'block']
+        kinds += ['pair', 'swallow', 'nested', 'rounds']
+        if self.pairs:
+            kinds.append('call_pair')
         if type_ == I32:
-            kinds += ['compare', 'compare', 'eqz', 'eqz' if self.is_leaf else 'indirect']
+            kinds += ['grow', 'compare', 'compare', 'eqz', 'eqz' if self.is_leaf else 'indirect']
         if self.callees:
             kinds.append('call')
         return getattr(self, 'make_' + r.choice(kinds))(type_, depth)
@@ -162,6 +173,8 @@ class Function:
         right = self.constant(type_) if r.random() < 0.35 else self.expression(type_, depth - 1)
         if r.random() < 0.15:
             left = self.constant(type_)
+        if op in DIVIDE and r.random() < 0.95:
+            right += ODD[type_]
         return self.canonical(type_, left + right + bytes([op]))
 
     def make_unary(self, type_, depth):
@@ -209,6 +222,74 @@ class Function:
         return b'\x02' + bytes([type_]) + (branch if r.random() < 0.7 else b'') + \
             self.expression(type_, depth - 1) + b'\x0b'
 
+    def consume_pair(self, type_, other, first):
+        """Takes the value of that type from the two on the stack; the other one is stored."""
+        local = self.writable(other)
+        away = b'\x1a' if local is None else b'\x21' + uleb(local)
+        if first:
+            return away
+        kept = self.scratch(type_)
+        return b'\x21' + uleb(kept) + away + b'\x20' + uleb(kept)
+
+    def make_pair(self, type_, depth):
+        """A block with two results."""
+        r, other = self.rng, self.rng.choice(TYPES)
+        first = r.random() < 0.5
+        types = (type_, other) if first else (other, type_)
+        both = [b''.join(self.expression(t, depth - 1) for t in types) for _ in range(2)]
+        leave = both[0] + self.condition(depth - 1) + b'\x0d\x00\x1a\x1a'
+        index = PAIR_TYPES + 4 * TYPES.index(types[0]) + TYPES.index(types[1])
+        return b'\x02' + sleb(index) + (leave if r.random() < 0.6 else b'') + both[1] + \
+            b'\x0b' + self.consume_pair(type_, other, first)
+
+    def make_call_pair(self, type_, depth):
+        index, types = self.rng.choice(self.pairs)
+        if type_ not in types:
+            return self.expression(type_, depth - 1)
+        first = types[0] == type_
+        other = types[1] if first else types[0]
+        return self.expression(I32, depth - 1) + b'\x10' + uleb(index) + \
+            self.consume_pair(type_, other, first)
+
+    def make_swallow(self, type_, depth):
+        """A block that takes two values and gives one of them or another."""
+        other, kept = self.rng.choice(TYPES), self.scratch(type_)
+        index = SWALLOW_TYPES + 4 * TYPES.index(other) + TYPES.index(type_)
+        return self.expression(other, depth - 1) + self.expression(type_, depth - 1) + \
+            b'\x02' + sleb(index) + b'\x21' + uleb(kept) + b'\x1a\x20' + uleb(kept) + \
+            self.condition(depth - 1) + b'\x0d\x00\x1a' + self.expression(type_, depth - 1) + \
+            b'\x0b'
+
+    def make_nested(self, type_, depth):
+        """Branches that carry a value out of one or two blocks, from a switch too."""
+        r, begin = self.rng, b'\x02' + bytes([type_])
+        ways = vector([uleb(r.randrange(2)) for _ in range(r.randint(0, 4))]) + \
+            uleb(r.randrange(2))
+        return begin + begin + self.expression(type_, depth - 1) + self.condition(depth - 1) + \
+            b'\x0d\x01' + self.expression(I32, depth - 2) + b'\x0e' + ways + b'\x0b' + \
+            self.canonical(type_, self.expression(type_, depth - 1) +
+                           bytes([r.choice(BINARY[type_])])) + b'\x0b'
+
+    def make_rounds(self, type_, depth):
+        """A loop that hands a value from round to round on the stack."""
+        r = self.rng
+        start = self.expression(type_, depth - 1)
+        self.types.append(I32)
+        self.locals.append(I32)
+        counter, kept = len(self.types) - 1, self.reserved
+        self.reserved = tuple(kept) + (counter,)
+        body = self.canonical(type_, self.expression(type_, depth - 2) +
+                              bytes([r.choice(BINARY[type_])]))
+        self.reserved = kept
+        step = b'\x20' + uleb(counter) + b'\x41\x7f\x6a\x22' + uleb(counter)
+        return start + b'\x41' + sleb(r.randint(1, 4)) + b'\x21' + uleb(counter) + \
+            b'\x03' + sleb(LOOP_TYPES + TYPES.index(type_)) + body + step + b'\x0d\x00\x0b'
+
+    def make_grow(self, type_, depth):
+        if self.rng.random() < 0.8:
+            return b'\x3f\x00'
+        return b'\x41' + sleb(self.rng.choice([0, 0, 1, 4, -1])) + b'\x40\x00'
+
     def make_global(self, type_, depth):
         return b'\x23' + uleb(TYPES.index(type_))
 
@@ -249,7 +330,7 @@ class Function:
     def statement(self, depth):
         kinds = ['set'] * 4 + ['store', 'store', 'when', 'drop', 'global']
         if depth > 1:
-            kinds += ['loop', 'loop', 'table', 'bulk', 'skip']
+            kinds += ['loop', 'loop', 'table', 'bulk', 'skip', 'return']
         return getattr(self, 'do_' + self.rng.choice(kinds))(depth)
 
     def do_set(self, depth):
@@ -258,6 +339,13 @@ class Function:
         if local is None:
             return b''
         return self.expression(type_, depth) + b'\x21' + uleb(local)
+
+    def do_return(self, depth):
+        return self.condition(depth) + b'\x04\x40' + self.outcome(depth - 1) + b'\x0f\x0b'
+
+    def outcome(self, depth):
+        results = self.result if isinstance(self.result, tuple) else (self.result,)
+        return b''.join(self.expression(t, depth) for t in results)
 
     def do_drop(self, depth):
         return self.expression(self.rng.choice(TYPES), depth) + b'\x1a'
@@ -324,7 +412,7 @@ class Function:
             b'\x41' + sleb(r.randrange(0, 200)) + b'\xfc\x0a\x00\x00'
 
     def body(self):
-        code = self.statements(self.rng.randint(2, 5), 3) + self.expression(self.result, 3)
+        code = self.statements(self.rng.randint(2, 5), 3) + self.outcome(3)
         if len(self.types) > 4000:
             return None
         declared = vector([uleb(1) + bytes([t]) for t in self.locals])
@@ -340,12 +428,21 @@ def build(seed):
     """A module whose exports f0, f1, ... take an i32, i64, f32 and f64 each and give one value;
     `memory` is exported too."""
     rng = random.Random(seed)
-    types = [functype([I32], [I32])]
+    types = [functype([I32], [I32])] + [functype([t], [t]) for t in TYPES] + \
+        [functype([], [t, u]) for t in TYPES for u in TYPES] + \
+        [functype([t, u], [u]) for t in TYPES for u in TYPES] + \
+        [functype([I32], [t, u]) for t in TYPES for u in TYPES]
     functions, bodies, callees = [], [], []
     # Four leaf functions for the table.
     for _ in range(4):
         functions.append(0)
         bodies.append(Function(rng, [I32], I32, [], is_leaf=True).body())
+    pairs = []
+    for i in range(PAIR_FUNCTIONS):
+        pair = (rng.choice(TYPES), rng.choice(TYPES))
+        pairs.append((len(functions), pair))
+        functions.append(CALL_PAIR_TYPES + 4 * TYPES.index(pair[0]) + TYPES.index(pair[1]))
+        bodies.append(Function(rng, [I32], pair, [], is_leaf=True).body())
     signatures = [(params, result)
                   for params, result in
                   [([rng.choice(TYPES) for _ in range(rng.randint(0, 4))], rng.choice(TYPES))
@@ -356,7 +453,9 @@ def build(seed):
         types.append(functype(params, [result]))
         index = len(functions)
         functions.append(len(types) - 1)
-        bodies.append(Function(rng, list(params), result, callees[-2:]).body())
+        function = Function(rng, list(params), result, callees[-2:])
+        function.pairs = pairs
+        bodies.append(function.body())
         callees.append((index, params, result))
         if len(params) == 4 and params == [I32, I64, F32, F64]:
             exports.append((b'f%d' % (len(exports) - 1), 0, index))
@@ -368,7 +467,7 @@ def build(seed):
     binary = b'\0asm\1\0\0\0' + section(1, vector(types)) + \
         section(3, vector([uleb(t) for t in functions])) + \
         section(4, vector([b'\x70\x00\x04'])) + \
-        section(5, vector([b'\x01' + uleb(PAGES) + uleb(PAGES)])) + \
+        section(5, vector([b'\x01' + uleb(PAGES) + uleb(MOST_PAGES)])) + \
         section(6, vector([bytes([t, 1]) + init + b'\x0b'
                            for t, init in zip(TYPES, global_init)])) + \
         section(7, vector([uleb(len(n)) + n + bytes([k]) + uleb(i) for n, k, i in exports])) + \
