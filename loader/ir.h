@@ -191,14 +191,8 @@ static inline uint16_t cn_home(const struct cn_translator *t, uint32_t position)
 }
 
 /* The instruction that made a value, when it is still there to be fused with what follows;
- * NULL otherwise. With `insn` it must be that one. */
+ * NULL otherwise. */
 struct cn_ir *cn_fusible(struct cn_translator *t, const struct cn_value *value);
-static inline struct cn_ir *cn_fusible_as(struct cn_translator *t, const struct cn_value *value,
-                                          uint32_t insn)
-{
-    struct cn_ir *ir = cn_fusible(t, value);
-    return ir && ir->insn == insn ? ir : NULL;
-}
 
 /* Removes an instruction whose work another one now does. */
 struct cn_ir cn_take(struct cn_translator *t, struct cn_ir *ir);
@@ -322,7 +316,6 @@ void cn_lower_global_get(struct cn_translator *t, const struct cn_lowering *how)
 void cn_lower_global_set(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_const(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_ref_null(struct cn_translator *t, const struct cn_lowering *how);
-void cn_lower_ref_is_null(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_ref_func(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_size(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_memory_grow(struct cn_translator *t, const struct cn_lowering *how);

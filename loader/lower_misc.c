@@ -81,11 +81,6 @@ void cn_lower_ref_null(struct cn_translator *t, const struct cn_lowering *how)
     cn_push_result(t, ir, type);
 }
 
-void cn_lower_ref_is_null(struct cn_translator *t, const struct cn_lowering *how)
-{
-    cn_lower_unary(t, how);
-}
-
 void cn_lower_ref_func(struct cn_translator *t, const struct cn_lowering *how)
 {
     struct cn_ir *ir = cn_emit(t, CN_INSN_REF_FUNC);

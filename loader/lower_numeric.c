@@ -186,9 +186,6 @@ static bool try_fuse(struct cn_translator *t, const struct cn_lowering *how,
             if (inner[side] == NULL || inner[side]->insn != rule->inner ||
                 !rule_fits(rule, inner[side], other))
                 continue;
-            if (inner[1 - side] != NULL && rule->kind == FUSE_LOADED &&
-                inner[1 - side] == inner[side])
-                continue;
             fuse(t, rule, inner[side], other);
             cn_push_result(t, &t->ir[t->ir_count - 1], how->result);
             return true;

@@ -86,7 +86,6 @@ struct cn_instance {
     uint32_t *type_ids;         /* per type index of the module */
     bool *element_dropped;      /* per segment */
     bool *data_dropped;
-    struct cn_thread *segments_done_by; /* unused while initialising is atomic */
     uint64_t code_charge;       /* what the account pays for the bodies of its functions */
     uint64_t block_size;        /* of this structure and the arrays that stand behind it */
 };
