@@ -7,9 +7,10 @@
  * for what is left after every stop.
  */
 #include "handlers_made.h"
+#include "vm/bulk.h"
 
 #define CHUNK 65536u
-#define FUEL_OF(bytes) (((bytes) + 63) / 64)
+#define FUEL_OF_BYTES(bytes) (((bytes) + 63) / 64)
 
 #define RELOAD_MEMORY()                                                                            \
     do {                                                                                           \
@@ -37,17 +38,6 @@ OP(leave_bulk)
     t->stop = CN_STOP_FUEL;
 }
 
-/* Takes the next chunk's price, or leaves. Declares `chunk`; `n` is what is left to do. */
-#define NEXT_CHUNK(n, size)                                                                        \
-    if ((n) == 0)                                                                                  \
-        NEXT(size);                                                                                \
-    const uint32_t chunk = (n) < CHUNK ? (n) : CHUNK;                                              \
-    if (CN_UNLIKELY(FUEL < (int64_t)FUEL_OF(chunk))) {                                             \
-        t->wanted = FUEL_OF(chunk);                                                                \
-        CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));                                                     \
-    }                                                                                              \
-    FUEL -= (int64_t)FUEL_OF(chunk)
-
 OP(memory_fill)
 {
     const struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_FILL_mem);
@@ -55,7 +45,7 @@ OP(memory_fill)
     const uint32_t to = range[0].u32, n = range[2].u32;
 
     TRAP_IF(n > memory->size || to > memory->size - n, OUT_OF_BOUNDS_MEMORY)
-    NEXT_CHUNK(n, CN_SIZE_MEMORY_FILL);
+    NEXT_CHUNK(n, CN_SIZE_MEMORY_FILL, CHUNK, FUEL_OF_BYTES);
     memset(memory->base + to, (int)(range[1].u32 & 0xff), chunk);
     range[0].u64 = to + chunk;
     range[2].u64 = n - chunk;
@@ -71,7 +61,7 @@ OP(memory_copy)
 
     TRAP_IF(n > into->size || to > into->size - n, OUT_OF_BOUNDS_MEMORY)
     TRAP_IF(n > out_of->size || from > out_of->size - n, OUT_OF_BOUNDS_MEMORY)
-    NEXT_CHUNK(n, CN_SIZE_MEMORY_COPY);
+    NEXT_CHUNK(n, CN_SIZE_MEMORY_COPY, CHUNK, FUEL_OF_BYTES);
     /* Overlapping ranges are copied from the end that is not overwritten; what the direction
      * depends on does not change from chunk to chunk. */
     if (to <= from) {
@@ -96,7 +86,7 @@ OP(memory_init)
 
     TRAP_IF(n > memory->size || to > memory->size - n, OUT_OF_BOUNDS_MEMORY)
     TRAP_IF(n > size || from > size - n, OUT_OF_BOUNDS_MEMORY)
-    NEXT_CHUNK(n, CN_SIZE_MEMORY_INIT);
+    NEXT_CHUNK(n, CN_SIZE_MEMORY_INIT, CHUNK, FUEL_OF_BYTES);
     memcpy(memory->base + to, bytes.at + from, chunk);
     range[0].u64 = to + chunk;
     range[1].u64 = from + chunk;

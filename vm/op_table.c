@@ -1,20 +1,12 @@
 /* Tables. Bulk operations work as those on memories do (op_memory.c), element by element. */
 #include "handlers_made.h"
+#include "vm/bulk.h"
 #include "vm/segment.h"
 
 #define CHUNK 1024u
+#define FUEL_OF_ELEMENTS(count) (count)
 
 #define TABLE_AT(at) (t->tables[FIELD32(at)])
-
-#define NEXT_CHUNK(n, size)                                                                        \
-    if ((n) == 0)                                                                                  \
-        NEXT(size);                                                                                \
-    const uint32_t chunk = (n) < CHUNK ? (n) : CHUNK;                                              \
-    if (CN_UNLIKELY(FUEL < (int64_t)chunk)) {                                                      \
-        t->wanted = chunk;                                                                         \
-        CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));                                                     \
-    }                                                                                              \
-    FUEL -= (int64_t)chunk
 
 OP(table_get)
 {
@@ -77,7 +69,7 @@ OP(table_fill)
     const uint32_t to = range[0].u32, n = range[2].u32;
 
     TRAP_IF(n > table->size || to > table->size - n, OUT_OF_BOUNDS_TABLE)
-    NEXT_CHUNK(n, CN_SIZE_TABLE_FILL);
+    NEXT_CHUNK(n, CN_SIZE_TABLE_FILL, CHUNK, FUEL_OF_ELEMENTS);
     for (uint32_t i = 0; i < chunk; i++)
         table->elements[to + i] = range[1].ref;
     range[0].u64 = to + chunk;
@@ -94,7 +86,7 @@ OP(table_copy)
 
     TRAP_IF(n > into->size || to > into->size - n, OUT_OF_BOUNDS_TABLE)
     TRAP_IF(n > out_of->size || from > out_of->size - n, OUT_OF_BOUNDS_TABLE)
-    NEXT_CHUNK(n, CN_SIZE_TABLE_COPY);
+    NEXT_CHUNK(n, CN_SIZE_TABLE_COPY, CHUNK, FUEL_OF_ELEMENTS);
     if (to <= from) {
         memmove(into->elements + to, out_of->elements + from, chunk * sizeof(void *));
         range[0].u64 = to + chunk;
@@ -118,7 +110,7 @@ OP(table_init)
 
     TRAP_IF(n > table->size || to > table->size - n, OUT_OF_BOUNDS_TABLE)
     TRAP_IF(n > size || from > size - n, OUT_OF_BOUNDS_TABLE)
-    NEXT_CHUNK(n, CN_SIZE_TABLE_INIT);
+    NEXT_CHUNK(n, CN_SIZE_TABLE_INIT, CHUNK, FUEL_OF_ELEMENTS);
     for (uint32_t i = 0; i < chunk; i++)
         table->elements[to + i] = cn_segment_element(t->instance, segment, from + i);
     range[0].u64 = to + chunk;

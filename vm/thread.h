@@ -114,10 +114,4 @@ struct cn_frame {
  * exit or any suspension. */
 uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frames, uint32_t max);
 
-/* The guest's memory 0 as (base, size); valid until the guest runs or memory grows. */
-static inline struct cn_memory *cn_thread_memory(const struct cn_thread *thread)
-{
-    return thread->memory;
-}
-
 #endif
