@@ -5,28 +5,6 @@
 #include "core/wasm.h"
 #include "loader/validate.h"
 
-struct row {
-    const char *text;
-    const char *types;
-    uint8_t immediate;
-};
-
-static const struct row rows[256] = {
-#define OP(byte, name, text, immediates, types) [byte] = {text, types, CN_IMM_##immediates},
-#define OP_FC(number, name, text, immediates, types)
-#include "spec/wasm.def"
-#undef OP
-#undef OP_FC
-};
-
-static const struct row prefixed_rows[CN_PREFIXED_RULES] = {
-#define OP(byte, name, text, immediates, types)
-#define OP_FC(number, name, text, immediates, types) [number] = {text, types, CN_IMM_##immediates},
-#include "spec/wasm.def"
-#undef OP
-#undef OP_FC
-};
-
 typedef enum cn_status check_function(struct cn_validator *v, const struct cn_op_rule *rule);
 
 static check_function *const checks[256] = {
@@ -60,7 +38,7 @@ static check_function *const checks[256] = {
     [0xfd] = cn_check_simd,
 };
 
-#define PREFIXED(name) [CN_WASM_##name & 0xff]
+#define PREFIXED(name) [CN_WASM_##name & 0xffff]
 
 static check_function *const prefixed_checks[CN_PREFIXED_RULES] = {
     PREFIXED(MEMORY_INIT) = cn_check_memory_init,
@@ -75,19 +53,10 @@ static check_function *const prefixed_checks[CN_PREFIXED_RULES] = {
     PREFIXED(TABLE_FILL) = cn_check_table_fill,
 };
 
-/* Binary logarithms of how many bytes loads and stores move. */
-static const uint8_t aligns[256] = {
-    [CN_WASM_I32_LOAD] = 2,     [CN_WASM_I64_LOAD] = 3,     [CN_WASM_F32_LOAD] = 2,
-    [CN_WASM_F64_LOAD] = 3,     [CN_WASM_I32_LOAD16_S] = 1, [CN_WASM_I32_LOAD16_U] = 1,
-    [CN_WASM_I64_LOAD16_S] = 1, [CN_WASM_I64_LOAD16_U] = 1, [CN_WASM_I64_LOAD32_S] = 2,
-    [CN_WASM_I64_LOAD32_U] = 2, [CN_WASM_I32_STORE] = 2,    [CN_WASM_I64_STORE] = 3,
-    [CN_WASM_F32_STORE] = 2,    [CN_WASM_F64_STORE] = 3,    [CN_WASM_I32_STORE16] = 1,
-    [CN_WASM_I64_STORE16] = 1,  [CN_WASM_I64_STORE32] = 2,
-};
-
 static uint8_t type_of_letter(char letter)
 {
     switch (letter) {
+    case 'a':
     case 'i':
         return CN_I32;
     case 'l':
@@ -99,7 +68,7 @@ static uint8_t type_of_letter(char letter)
     }
 }
 
-static uint8_t kind_of(const struct row *row)
+static uint8_t kind_of(const struct cn_wasm_info *row)
 {
     switch (row->immediate) {
     case CN_IMM_NONE:
@@ -124,13 +93,15 @@ static void set_types(struct cn_op_rule *rule, const char *types)
 {
     const char *colon = strchr(types, ':');
 
-    if (colon == NULL)
-        return;
-    rule->pops = (uint8_t)(colon - types);
-    for (unsigned i = 0; i < rule->pops; i++) {
-        unsigned shift = 8 * (4 - rule->pops + i);
-        rule->want |= (uint32_t)type_of_letter(types[i]) << shift;
+    for (const char *at = types; at < colon; at++)
+        rule->pops += *at < '0' || *at > '9';
+    unsigned shift = 8 * (4u - rule->pops);
+    for (const char *at = types; at < colon; at++) {
+        if (*at >= '0' && *at <= '9')
+            continue;
+        rule->want |= (uint32_t)type_of_letter(*at) << shift;
         rule->mask |= (uint32_t)0xff << shift;
+        shift += 8;
     }
     if (colon[1] != '\0') {
         rule->pushes = 1;
@@ -138,25 +109,29 @@ static void set_types(struct cn_op_rule *rule, const char *types)
     }
 }
 
-static void set_rule(struct cn_op_rule *rule, const struct row *row, check_function *check)
+static void set_rule(struct cn_op_rule *rule, const struct cn_wasm_info *row,
+                     check_function *check)
 {
     *rule = (struct cn_op_rule){.text = row->text, .check = check};
     if (check != NULL)
         rule->kind = CN_OP_RULE_CHECK;
     else if (row->text != NULL)
         rule->kind = kind_of(row);
-    if (row->text != NULL)
+    const char *colon = row->text != NULL ? strchr(row->types, ':') : NULL;
+    if (check == NULL && (colon == NULL || strlen(colon) > 2))
+        rule->kind = CN_OP_RULE_ILLEGAL;
+    if (colon != NULL)
         set_types(rule, row->types);
+    if (rule->kind == CN_OP_RULE_MEMARG)
+        rule->align = (uint8_t)cn_wasm_alignment(row);
 }
 
 void cn_rules_init(struct cn_validator *v)
 {
-    for (unsigned i = 0; i < 256; i++) {
-        set_rule(&v->rules[i], &rows[i], checks[i]);
-        v->rules[i].align = aligns[i];
-    }
+    for (unsigned i = 0; i < 256; i++)
+        set_rule(&v->rules[i], &cn_wasm_infos[i], checks[i]);
     for (unsigned i = 0; i < CN_PREFIXED_RULES; i++)
-        set_rule(&v->prefixed[i], &prefixed_rows[i], prefixed_checks[i]);
+        set_rule(&v->prefixed[i], &cn_wasm_infos[CN_WASM_FC_FIRST + i], prefixed_checks[i]);
     v->rules[CN_WASM_NOP].kind = CN_OP_RULE_PLAIN;
     v->rules[CN_WASM_LOCAL_GET].kind = CN_OP_RULE_LOCAL_GET;
     v->rules[CN_WASM_LOCAL_SET].kind = CN_OP_RULE_LOCAL_SET;

@@ -2,19 +2,11 @@
 #include "core/wasm.h"
 #include "loader/ir.h"
 
-static const uint8_t immediates[512] = {
-#define OP(byte, name, text, kind, types) [byte] = CN_IMM_##kind,
-#define OP_FC(number, name, text, kind, types) [256 + (number)] = CN_IMM_##kind,
-#include "spec/wasm.def"
-#undef OP
-#undef OP_FC
-};
-
 void cn_skip_immediates(struct cn_translator *t, uint32_t op)
 {
     uint32_t count = 0;
 
-    switch ((enum cn_wasm_immediate)immediates[op < 256 ? op : 256 + (op & 0xff)]) {
+    switch ((enum cn_wasm_immediate)cn_wasm_infos[CN_WASM_PLACE(op)].immediate) {
     case CN_IMM_NONE:
         return;
     case CN_IMM_LABELS:

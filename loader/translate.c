@@ -5,20 +5,17 @@
 #include "core/alloc.h"
 #include "loader/ir.h"
 
-/* Operators by their number: those with one byte, then those behind the prefix 0xfc. */
-#define PREFIXED 256
-#define SLOT_OF(op) ((op) < 256 ? (op) : PREFIXED + ((op) & 0xff))
-
-static const struct cn_lowering lowerings[PREFIXED + 32] = {
+/* By the operator's place. */
+static const struct cn_lowering lowerings[CN_WASM_PLACES] = {
 #define LOWER(op, function, insn, type, result, swap)                                              \
-    [SLOT_OF(CN_WASM_##op)] = {cn_lower_##function, insn, type, result, swap},
+    [CN_WASM_PLACE(CN_WASM_##op)] = {cn_lower_##function, insn, type, result, swap},
 #include "spec/lower.def"
 #undef LOWER
 };
 
 const struct cn_lowering *cn_lowering_of(uint32_t op)
 {
-    const struct cn_lowering *how = &lowerings[SLOT_OF(op)];
+    const struct cn_lowering *how = &lowerings[CN_WASM_PLACE(op)];
 
     return how->lower ? how : NULL;
 }
@@ -186,7 +183,7 @@ static uint32_t read_operator(struct cn_translator *t)
 {
     uint32_t op = *t->at++;
 
-    return op != 0xfc ? op : CN_WASM_PREFIXED(op, cn_code_u32(t));
+    return op < 0xfb || op > 0xfe ? op : CN_WASM_PREFIXED(op, cn_code_u32(t));
 }
 
 static void translate_body(struct cn_translator *t)
@@ -202,7 +199,7 @@ static void translate_body(struct cn_translator *t)
             t->pending_weight++;
             t->ordinal++;
         }
-        const struct cn_lowering *how = &lowerings[SLOT_OF(op)];
+        const struct cn_lowering *how = &lowerings[CN_WASM_PLACE(op)];
         how->lower(t, how);
         if (CN_UNLIKELY(t->ir_count > t->ir_limit))
             t->status = CN_TOO_LARGE;

@@ -97,11 +97,13 @@ static void check_operator(const char *name, uint32_t op, enum cn_wasm_immediate
     const char *colon = strchr(types, ':');
     char operands[8] = "";
 
-    if (colon == NULL)
+    if (colon == NULL || strlen(colon) > 2)
         return;
-    size_t count = (size_t)(colon - types);
+    size_t count = 0;
     bool has_result = colon[1] != '\0';
-    memcpy(operands, types, count);
+    for (const char *at = types; at < colon; at++)
+        if (*at < '0' || *at > '9')
+            operands[count++] = *at == 'a' ? 'i' : *at;
     cr_assert_eq(try_operator(op, kind, operands, has_result), CN_OK, "%s", name);
     cr_assert_neq(try_operator(op, kind, operands, !has_result), CN_OK, "%s: result", name);
     if (count == 0)
@@ -123,11 +125,17 @@ Test(validate, types_every_row_of_the_table)
 {
 #define OP(byte, name, text, immediate, types)                                                     \
     check_operator(text, CN_WASM_##name, CN_IMM_##immediate, types);
+#define OP_FB(...)
 #define OP_FC(number, name, text, immediate, types)                                                \
     check_operator(text, CN_WASM_##name, CN_IMM_##immediate, types);
+#define OP_FD(...)
+#define OP_FE(...)
 #include "spec/wasm.def"
 #undef OP
+#undef OP_FB
 #undef OP_FC
+#undef OP_FD
+#undef OP_FE
 }
 
 Test(validate, says_what_was_expected_and_found)
