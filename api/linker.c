@@ -106,22 +106,21 @@ bool cn_api_signature(struct cn_arena *arena, const char *signature,
                       const struct cn_functype **type, cordon_error_t *error)
 {
     cn_valtype types[PARAMS_MAX + 1];
-    struct cn_functype made;
+    uint32_t params, results;
     const char *at = signature;
 
-    if (!parse_signature(&at, types, &made.param_count, &made.result_count))
+    if (!parse_signature(&at, types, &params, &results))
         return cn_api_fail(error, CORDON_MISUSE,
                            "signature \"%s\": expected a type at \"%s\", as in "
                            "\"f64(i32, f64)\" (i32 u32 i64 u64 f32 f64, void)",
                            signature, at);
-    uint32_t count = made.param_count + made.result_count;
+    uint32_t count = params + results;
     cn_valtype *kept = cn_arena_array(arena, count, sizeof *kept);
     struct cn_functype *result = cn_arena_alloc(arena, sizeof *result);
     if (kept == NULL || result == NULL)
         return cn_api_fail(error, CORDON_QUOTA, "no memory left");
     memcpy(kept, types, count * sizeof *kept);
-    made.types = kept;
-    *result = made;
+    *result = cn_functype_of(params, results, kept);
     *type = result;
     return true;
 }
@@ -256,7 +255,7 @@ static bool fail_unknown(const struct cordon_linker *linker, const struct cn_mod
         return cn_api_fail(error, CORDON_LINK,
                            "unknown import %s.%s: expected a %s, and only functions are offered",
                            from, name, cn_extern_kind_name(import->kind));
-    cn_functype_print(&module->types[module->funcs[import->index].type], type, sizeof type);
+    cn_functype_print(cn_module_type_of(module, import->index), type, sizeof type);
     find_nearest(linker, from, name, &nearest);
     if (nearest.distance != SIZE_MAX && cn_is_near(name, nearest.distance))
         return cn_api_fail(error, CORDON_LINK,

@@ -146,7 +146,7 @@ bool cordon_module_signature(const cordon_module_t *module, const char *name, ui
 
     if (export == NULL || export->kind != CN_EXTERN_FUNC)
         return false;
-    const struct cn_functype *type = &m->types[m->funcs[export->index].type];
+    const struct cn_functype *type = cn_module_type_of(m, export->index);
     *params = type->param_count;
     *results = type->result_count;
     for (uint32_t i = 0; i < type->param_count + type->result_count && i < room; i++)

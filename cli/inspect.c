@@ -110,12 +110,12 @@ static void print_type(const struct cn_module *module, enum cn_extern_kind kind,
     printf("%s", cn_extern_kind_name(kind));
     switch (kind) {
     case CN_EXTERN_FUNC:
-        printf(" %s", cn_functype_print(&module->types[module->funcs[index].type], text,
+        printf(" %s", cn_functype_print(cn_module_type_of(module, index), text,
                                         sizeof text));
         break;
     case CN_EXTERN_TABLE:
-        printf(" of %s,", cn_valtype_name(module->tables[index].element));
-        print_limits(&module->tables[index].limits, "elements");
+        printf(" of %s,", cn_valtype_name(module->tables[index].type.element));
+        print_limits(&module->tables[index].type.limits, "elements");
         break;
     case CN_EXTERN_MEMORY:
         printf(" of");
@@ -152,8 +152,8 @@ static void print_module(const struct cn_module *module)
         print_limits(&module->memories[i].limits, "pages of 64 KiB\n");
     }
     for (uint32_t i = module->imported_table_count; i < module->table_count; i++) {
-        printf("table of %s", cn_valtype_name(module->tables[i].element));
-        print_limits(&module->tables[i].limits, "elements\n");
+        printf("table of %s", cn_valtype_name(module->tables[i].type.element));
+        print_limits(&module->tables[i].type.limits, "elements\n");
     }
 }
 

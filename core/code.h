@@ -27,7 +27,7 @@ _Static_assert(sizeof(union cn_slot) == 8, "a slot is 8 bytes");
 /* A slot that holds a reference when a label is reached. */
 struct cn_ref_slot {
     uint16_t slot;
-    uint8_t type; /* CN_FUNCREF, CN_EXTERNREF */
+    uint8_t type; /* CN_HEAP_FUNC, EXTERN, ANY, EXN: see cn_valtype_code */
 };
 
 /* A place that branches may reach. Labels are sorted by offset, and their numbers are their

@@ -12,72 +12,37 @@
 
 #include "core/arena.h"
 #include "core/bytes.h"
-
-/* A value type: the byte of the binary format (core 5.3.1). Kept in 32 bits so that reference
- * types with a type index fit later. */
-typedef uint32_t cn_valtype;
-enum {
-    CN_I32 = 0x7f,
-    CN_I64 = 0x7e,
-    CN_F32 = 0x7d,
-    CN_F64 = 0x7c,
-    CN_V128 = 0x7b,
-    CN_FUNCREF = 0x70,
-    CN_EXTERNREF = 0x6f,
-};
-
-static inline bool cn_valtype_is_ref(cn_valtype type)
-{
-    return type == CN_FUNCREF || type == CN_EXTERNREF;
-}
-
-static inline bool cn_valtype_is_num(cn_valtype type)
-{
-    return type <= CN_I32 && type >= CN_F64;
-}
-
-/* The name as in the text format ("i32", "funcref"); "?" for none. */
-const char *cn_valtype_name(cn_valtype type);
-
-struct cn_functype {
-    uint32_t param_count;
-    uint32_t result_count;
-    const cn_valtype *types; /* params, then results */
-};
-
-static inline const cn_valtype *cn_functype_params(const struct cn_functype *type)
-{
-    return type->types;
-}
-
-static inline const cn_valtype *cn_functype_results(const struct cn_functype *type)
-{
-    return type->types + type->param_count;
-}
-
-/* Structural equality, which is type identity in WebAssembly 2.0. */
-bool cn_functype_equal(const struct cn_functype *a, const struct cn_functype *b);
-
-/* Writes "(i32, i64) -> f64" into text, cut to size, and returns text. */
-char *cn_functype_print(const struct cn_functype *type, char *text, size_t size);
+#include "core/types.h"
 
 struct cn_limits {
     uint64_t min;
     uint64_t max; /* UINT64_MAX when the module states none */
 };
 
-enum cn_extern_kind { CN_EXTERN_FUNC, CN_EXTERN_TABLE, CN_EXTERN_MEMORY, CN_EXTERN_GLOBAL };
+enum cn_extern_kind {
+    CN_EXTERN_FUNC,
+    CN_EXTERN_TABLE,
+    CN_EXTERN_MEMORY,
+    CN_EXTERN_GLOBAL,
+    CN_EXTERN_TAG,
+};
 
-/* "function", "table", "memory", "global". */
+/* "function", "table", "memory", "global", "tag". */
 const char *cn_extern_kind_name(enum cn_extern_kind kind);
 
 struct cn_table_type {
     cn_valtype element;
     struct cn_limits limits;
+    bool is_64; /* indices are i64 */
 };
 
+#define CN_PAGE_LOG2 16
+
 struct cn_memory_type {
-    struct cn_limits limits; /* in pages of 64 KiB */
+    struct cn_limits limits; /* in pages */
+    uint8_t page_log2;       /* binary logarithm of a page's bytes: CN_PAGE_LOG2, or 0 */
+    bool is_64;              /* addresses are i64 */
+    bool is_shared;
 };
 
 struct cn_global_type {
@@ -101,6 +66,12 @@ struct cn_export {
     struct cn_bytes name;
     enum cn_extern_kind kind;
     uint32_t index;
+};
+
+/* A table of the module's own: what its elements are at first; empty for null and for imports. */
+struct cn_tabledecl {
+    struct cn_table_type type;
+    struct cn_constexpr init;
 };
 
 /* A function: imported ones have no body. */
@@ -142,19 +113,18 @@ struct cn_name {
     struct cn_bytes name;
 };
 
-#define CN_NO_INDEX UINT32_MAX
-
 struct cn_module {
     struct cn_bytes file;
     struct cn_arena arena; /* everything below lives here */
 
-    struct cn_functype *types;
+    struct cn_deftype *types;
     struct cn_import *imports;
     struct cn_export *exports;
     struct cn_funcdecl *funcs;
-    struct cn_table_type *tables;
+    struct cn_tabledecl *tables;
     struct cn_memory_type *memories;
     struct cn_globaldecl *globals;
+    uint32_t *tags; /* index of the type that says what an exception carries */
     struct cn_element_segment *elements;
     struct cn_data_segment *datas;
     struct cn_name *func_names;
@@ -166,6 +136,7 @@ struct cn_module {
     uint32_t table_count, imported_table_count;
     uint32_t memory_count, imported_memory_count;
     uint32_t global_count, imported_global_count;
+    uint32_t tag_count, imported_tag_count;
     uint32_t element_count;
     uint32_t data_count;
     uint32_t func_name_count;
@@ -173,6 +144,20 @@ struct cn_module {
     uint32_t start;       /* function index or CN_NO_INDEX */
     struct cn_bytes name; /* the module's own name, may be empty */
 };
+
+/* The type of number `index`, which is a function's. */
+static inline const struct cn_functype *cn_module_functype(const struct cn_module *module,
+                                                           uint32_t index)
+{
+    return &module->types[index].func;
+}
+
+/* The type of function number `func`. */
+static inline const struct cn_functype *cn_module_type_of(const struct cn_module *module,
+                                                          uint32_t func)
+{
+    return &module->types[module->funcs[func].type].func;
+}
 
 /* The export of that name, or NULL. */
 const struct cn_export *cn_module_find_export(const struct cn_module *module,

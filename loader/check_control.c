@@ -230,10 +230,10 @@ static enum cn_status read_indirect(struct cn_validator *v, const struct cn_op_r
         return cn_fail(v->reader.error, CN_INVALID, offset,
                        "unknown table %u: the module has %u tables", table,
                        module->table_count);
-    if (module->tables[table].element != CN_FUNCREF)
+    if (module->tables[table].type.element != CN_FUNCREF)
         return cn_fail(v->reader.error, CN_INVALID, offset,
                        "type mismatch: %s expects a table of funcref, found %s", rule->text,
-                       cn_valtype_name(module->tables[table].element));
+                       cn_valtype_name(module->tables[table].type.element));
     if (type >= module->type_count)
         return cn_fail(v->reader.error, CN_INVALID, offset,
                        "unknown type %u: the module has %u types", type, module->type_count);

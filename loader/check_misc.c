@@ -33,10 +33,10 @@ CN_CHECK(select)
     CN_TRY(cn_pop_type(v, CN_I32, rule->text));
     CN_TRY(cn_pop_any(v, rule->text, &second));
     CN_TRY(cn_pop_any(v, rule->text, &first));
-    if (cn_valtype_is_ref(first) || cn_valtype_is_ref(second))
+    if (cn_code_is_ref(first) || cn_code_is_ref(second))
         return cn_reject(v, CN_INVALID, "type mismatch: select without a type expects numbers, "
                          "found %s on the stack",
-                         cn_type_text(cn_valtype_is_ref(first) ? first : second));
+                         cn_type_text(cn_code_is_ref(first) ? first : second));
     if (first != second && first != CN_TYPE_ANY && second != CN_TYPE_ANY)
         return cn_reject(v, CN_INVALID, "type mismatch: select expects two values of one type, "
                          "found %s and %s on the stack", cn_type_text(first),
@@ -51,7 +51,7 @@ static enum cn_status read_type(struct cn_validator *v, bool is_ref, uint8_t *ty
     uint8_t byte;
 
     CN_TRY(cn_read_u8(&v->reader, &byte));
-    if (!cn_valtype_is_ref(byte) && (is_ref || !cn_valtype_is_num(byte)))
+    if (!cn_code_is_ref(byte) && (is_ref || !cn_valtype_is_num(byte)))
         return cn_fail(v->reader.error, CN_MALFORMED, offset,
                        "malformed %s type: found 0x%02x%s", is_ref ? "reference" : "value",
                        byte, byte == CN_V128 ? " (SIMD is not supported yet)" : "");
@@ -101,7 +101,7 @@ static enum cn_status read_table(struct cn_validator *v, uint8_t *type)
     uint32_t index;
 
     CN_TRY(read_index(v, "table", v->module->table_count, &index));
-    *type = (uint8_t)v->module->tables[index].element;
+    *type = (uint8_t)v->module->tables[index].type.element;
     return CN_OK;
 }
 
@@ -256,7 +256,7 @@ CN_CHECK(ref_is_null)
     uint8_t type;
 
     CN_TRY(cn_pop_any(v, rule->text, &type));
-    if (type != CN_TYPE_ANY && !cn_valtype_is_ref(type))
+    if (type != CN_TYPE_ANY && !cn_code_is_ref(type))
         return cn_reject(v, CN_INVALID, "type mismatch: ref.is_null expects a reference, found "
                          "%s on the stack", cn_type_text(type));
     return cn_push(v, CN_I32);
@@ -271,7 +271,7 @@ CN_CHECK(ref_func)
     if (!v->module->funcs[index].is_referenced)
         return cn_reject(v, CN_INVALID, "undeclared function reference: function %u is named by "
                          "no element segment, export or global", index);
-    return cn_push(v, CN_FUNCREF);
+    return cn_push(v, CN_HEAP_FUNC);
 }
 
 CN_CHECK(prefixed)

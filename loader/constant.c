@@ -28,7 +28,7 @@ static enum cn_status reference_func(struct cn_validator *v)
         return cn_reject(v, CN_INVALID, "unknown function %u: the module has %u functions",
                          index, module->func_count);
     module->funcs[index].is_referenced = true;
-    return cn_push(v, CN_FUNCREF);
+    return cn_push(v, CN_HEAP_FUNC);
 }
 
 static enum cn_status reject_operator(struct cn_validator *v, uint8_t op)
@@ -106,7 +106,7 @@ enum cn_status cn_validate_constant(struct cn_validator *v, struct cn_reader *re
     v->frame_count = 0;
     CN_TRY(cn_open_frame(v, CN_WASM_CALL, cn_sig_of_result(CN_TYPE_ANY)));
     CN_TRY(check_operators(v, start));
-    CN_TRY(cn_pop_type(v, (uint8_t)type, "constant expression"));
+    CN_TRY(cn_pop_type(v, cn_valtype_code(type), "constant expression"));
     if (v->sp != v->stack)
         return cn_reject(v, CN_INVALID, "type mismatch: constant expression expects one value, "
                          "found %zu more on the stack", (size_t)(v->sp - v->stack));

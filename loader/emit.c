@@ -64,8 +64,8 @@ void cn_push_value(struct cn_translator *t, struct cn_value value)
     if (!cn_room(t, &t->stack, &t->stack_room, t->stack_count + 1, sizeof *t->stack))
         return;
     t->stack[t->stack_count++] = value;
-    t->has_refs |= cn_valtype_is_ref(value.type);
-    t->stack_refs += cn_valtype_is_ref(value.type);
+    t->has_refs |= cn_code_is_ref(value.type);
+    t->stack_refs += cn_code_is_ref(value.type);
     cn_need_slots(t, (uint64_t)t->temps + t->stack_count);
 }
 
@@ -74,7 +74,7 @@ void cn_push_result(struct cn_translator *t, struct cn_ir *ir, uint8_t type)
     ir->d = cn_home(t, t->stack_count);
     ir->flags |= CN_IR_TEMP;
     ir->result_class = cn_class_of(type);
-    if (cn_valtype_is_ref(type))
+    if (cn_code_is_ref(type))
         ir->flags |= CN_IR_REF;
     cn_push_value(t, (struct cn_value){.kind = CN_VALUE_TEMP, .type = type, .slot = ir->d,
                                        .def = (int32_t)t->ir_count - 1});
@@ -115,7 +115,7 @@ struct cn_value cn_pop(struct cn_translator *t)
 
     if (t->settled_count > t->stack_count)
         t->settled_count = t->stack_count;
-    t->stack_refs -= cn_valtype_is_ref(value.type);
+    t->stack_refs -= cn_code_is_ref(value.type);
     if (value.kind == CN_VALUE_LOCAL)
         t->local_uses[local_of_slot(t, value.slot)]--;
     return value;
@@ -207,7 +207,7 @@ struct cn_ir *cn_emit_move(struct cn_translator *t, uint16_t to, const struct cn
     }
     ir->d = to;
     ir->result_class = cn_class_of(value->type);
-    if (cn_valtype_is_ref(value->type))
+    if (cn_code_is_ref(value->type))
         ir->flags |= CN_IR_REF;
     return ir;
 }
@@ -339,7 +339,7 @@ static void zero_local(struct cn_translator *t, uint32_t local)
     uint32_t slot = cn_local_slot(t, local);
 
     t->local_set[local] = true;
-    if (cn_valtype_is_ref(t->local_types[local]))
+    if (cn_code_is_ref(t->local_types[local]))
         return; /* nulled at entry in any case */
     if (slot < t->zero_first)
         t->zero_first = slot;
@@ -456,7 +456,7 @@ uint32_t cn_new_label(struct cn_translator *t)
 
 static void note_ref(struct cn_translator *t, uint16_t slot, uint8_t type)
 {
-    if (!cn_valtype_is_ref(type) || t->status != CN_OK)
+    if (!cn_code_is_ref(type) || t->status != CN_OK)
         return;
     /* Labels with references on the operand stack have a list each: a bound keeps a hostile
      * function from making that quadratic. */

@@ -21,7 +21,7 @@ static void push_results(struct cn_translator *t, struct cn_ir *call,
                          const struct cn_functype *type)
 {
     for (uint32_t i = 0; i < type->result_count; i++) {
-        uint8_t result = (uint8_t)cn_functype_results(type)[i];
+        uint8_t result = cn_valtype_code(cn_functype_results(type)[i]);
         if (i > 0) {
             cn_push_home(t, result);
             continue;
@@ -34,7 +34,7 @@ static void push_results(struct cn_translator *t, struct cn_ir *call,
 void cn_lower_call(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t func = cn_code_u32(t);
-    const struct cn_functype *type = &t->module->types[t->module->funcs[func].type];
+    const struct cn_functype *type = cn_module_type_of(t->module, func);
     uint16_t window = pop_arguments(t, type);
     bool is_import = func < t->module->imported_func_count;
     struct cn_ir *ir = cn_emit(t, is_import ? CN_INSN_CALL_IMPORT : CN_INSN_CALL);
@@ -49,7 +49,7 @@ void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *h
 {
     uint32_t type_index = cn_code_u32(t);
     uint32_t table = cn_code_u32(t);
-    const struct cn_functype *type = &t->module->types[type_index];
+    const struct cn_functype *type = cn_module_functype(t->module, type_index);
     struct cn_value index = cn_pop_operand(t, false);
     uint16_t window = pop_arguments(t, type);
     struct cn_ir *ir = cn_emit(t, CN_INSN_CALL_INDIRECT);
@@ -65,7 +65,7 @@ void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *h
 void cn_lower_return_call(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t func = cn_code_u32(t);
-    const struct cn_functype *type = &t->module->types[t->module->funcs[func].type];
+    const struct cn_functype *type = cn_module_type_of(t->module, func);
     uint16_t window = pop_arguments(t, type);
     bool is_import = func < t->module->imported_func_count;
 
@@ -81,7 +81,7 @@ void cn_lower_return_call_indirect(struct cn_translator *t, const struct cn_lowe
     uint32_t type_index = cn_code_u32(t);
     uint32_t table = cn_code_u32(t);
     struct cn_value index = cn_pop_operand(t, false);
-    uint16_t window = pop_arguments(t, &t->module->types[type_index]);
+    uint16_t window = pop_arguments(t, cn_module_functype(t->module, type_index));
 
     (void)how;
     struct cn_ir *ir = cn_emit(t, CN_INSN_RETURN_CALL_INDIRECT);

@@ -37,7 +37,7 @@ void cn_become_unreachable(struct cn_translator *t)
 static void push_homes(struct cn_translator *t, const cn_valtype *types, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        cn_push_home(t, (uint8_t)types[i]);
+        cn_push_home(t, cn_valtype_code(types[i]));
 }
 
 void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_functype *type)
@@ -63,16 +63,17 @@ static const struct cn_functype *read_block_type(struct cn_translator *t)
 {
     static const cn_valtype singles[] = {CN_I32, CN_I64, CN_F32, CN_F64, CN_V128, CN_FUNCREF,
                                          CN_EXTERNREF};
-    static const struct cn_functype none = {0, 0, singles};
+    static const struct cn_functype none = {0, 0, singles, 0, 0};
     static const struct cn_functype results[] = {
-        {0, 1, &singles[0]}, {0, 1, &singles[1]}, {0, 1, &singles[2]}, {0, 1, &singles[3]},
-        {0, 1, &singles[4]}, {0, 1, &singles[5]}, {0, 1, &singles[6]}};
+        {0, 1, &singles[0], 0, 1}, {0, 1, &singles[1], 0, 1}, {0, 1, &singles[2], 0, 1},
+        {0, 1, &singles[3], 0, 1}, {0, 1, &singles[4], 0, 2}, {0, 1, &singles[5], 0, 1},
+        {0, 1, &singles[6], 0, 1}};
     int64_t code = cn_code_s64(t);
 
     if (code >= 0)
-        return &t->module->types[code];
+        return cn_module_functype(t->module, (uint32_t)code);
     for (size_t i = 0; i < sizeof singles / sizeof singles[0]; i++)
-        if ((uint64_t)singles[i] == ((uint64_t)code & 0x7f))
+        if (cn_valtype_code(singles[i]) == ((uint64_t)code & 0x7f))
             return &results[i];
     return &none;
 }

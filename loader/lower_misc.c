@@ -40,7 +40,7 @@ void cn_lower_global_get(struct cn_translator *t, const struct cn_lowering *how)
 
     (void)how;
     ir->x[0] = global;
-    cn_push_result(t, ir, (uint8_t)t->module->globals[global].type.type);
+    cn_push_result(t, ir, cn_valtype_code(t->module->globals[global].type.type));
 }
 
 void cn_lower_global_set(struct cn_translator *t, const struct cn_lowering *how)
@@ -87,7 +87,7 @@ void cn_lower_ref_func(struct cn_translator *t, const struct cn_lowering *how)
 
     (void)how;
     ir->x[0] = cn_code_u32(t);
-    cn_push_result(t, ir, CN_FUNCREF);
+    cn_push_result(t, ir, CN_HEAP_FUNC);
 }
 
 /* memory.size, table.size */
@@ -151,7 +151,7 @@ void cn_lower_table_get(struct cn_translator *t, const struct cn_lowering *how)
 
     cn_set_operand(ir, 0, &index);
     ir->x[0] = table;
-    cn_push_result(t, ir, (uint8_t)t->module->tables[table].element);
+    cn_push_result(t, ir, cn_valtype_code(t->module->tables[table].type.element));
 }
 
 void cn_lower_table_set(struct cn_translator *t, const struct cn_lowering *how)

@@ -119,11 +119,11 @@ static enum cn_status read_element(struct cn_loading *loading, struct cn_reader 
         CN_TRY(read_active_table(loading, reader, flags, segment));
     CN_TRY(read_element_type(reader, flags, &segment->type));
     if (segment->mode == CN_SEGMENT_ACTIVE &&
-        segment->type != loading->module->tables[segment->table].element)
+        segment->type != loading->module->tables[segment->table].type.element)
         return cn_fail(reader->error, CN_INVALID, offset,
                        "type mismatch: table %u expects elements of %s, found %s",
                        segment->table,
-                       cn_valtype_name(loading->module->tables[segment->table].element),
+                       cn_valtype_name(loading->module->tables[segment->table].type.element),
                        cn_valtype_name(segment->type));
     return flags & HAS_EXPRESSIONS ? read_exprs(loading, reader, segment)
                                    : read_funcs(loading, reader, segment);

@@ -121,7 +121,7 @@ enum cn_status cn_decode_start(struct cn_loading *loading, struct cn_reader *rea
         return cn_fail(reader->error, CN_INVALID, offset,
                        "unknown function %u: the start section names it, but there are %u",
                        index, module->func_count);
-    const struct cn_functype *type = &module->types[module->funcs[index].type];
+    const struct cn_functype *type = cn_module_type_of(module, index);
     if (type->param_count > 0 || type->result_count > 0)
         return cn_fail(reader->error, CN_INVALID, offset,
                        "start function: expected type (), found %s",

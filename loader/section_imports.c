@@ -67,7 +67,7 @@ static uint32_t keep_import(struct cn_module *module, const struct import *impor
         module->funcs[module->func_count].type = import->func;
         return module->func_count++;
     case CN_EXTERN_TABLE:
-        module->tables[module->table_count] = import->table;
+        module->tables[module->table_count].type = import->table;
         return module->table_count++;
     case CN_EXTERN_MEMORY:
         module->memories[module->memory_count] = import->memory;

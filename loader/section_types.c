@@ -8,10 +8,10 @@ enum cn_status cn_read_valtype(struct cn_reader *reader, cn_valtype *type)
     uint8_t byte;
 
     CN_TRY(cn_read_u8(reader, &byte));
-    if (!cn_valtype_is_num(byte) && !cn_valtype_is_ref(byte))
+    if (!cn_valtype_is_num(byte) && byte != CN_HEAP_FUNC && byte != CN_HEAP_EXTERN)
         return cn_fail(reader->error, CN_MALFORMED, offset, "malformed value type: found 0x%02x%s",
                        byte, byte == CN_V128 ? " (SIMD is not supported yet)" : "");
-    *type = byte;
+    *type = cn_valtype_is_num(byte) ? byte : cn_ref_abstract(byte, true);
     return CN_OK;
 }
 
@@ -21,10 +21,10 @@ enum cn_status cn_read_reftype(struct cn_reader *reader, cn_valtype *type)
     uint8_t byte;
 
     CN_TRY(cn_read_u8(reader, &byte));
-    if (!cn_valtype_is_ref(byte))
+    if (byte != CN_HEAP_FUNC && byte != CN_HEAP_EXTERN)
         return cn_fail(reader->error, CN_MALFORMED, offset,
                        "malformed reference type: expected 0x70 or 0x6f, found 0x%02x", byte);
-    *type = byte;
+    *type = cn_ref_abstract(byte, true);
     return CN_OK;
 }
 
@@ -41,6 +41,11 @@ enum cn_status cn_read_type_index(const struct cn_loading *loading, struct cn_re
                        loading->module->type_count);
     *index = value;
     return CN_OK;
+}
+
+static cn_valtype valtype_of_byte(uint8_t byte)
+{
+    return cn_valtype_is_num(byte) ? byte : cn_ref_abstract(byte, true);
 }
 
 /* A list of value types, checked; the bytes stay where they are. */
@@ -77,10 +82,10 @@ static enum cn_status read_functype(struct cn_loading *loading, struct cn_reader
     CN_TRY(read_valtypes(reader, CN_LIMIT_RESULTS, "results", &results));
     CN_TRY(cn_take_array(loading, params.size + results.size, sizeof *types, &types));
     for (size_t i = 0; i < params.size; i++)
-        types[i] = params.at[i];
+        types[i] = valtype_of_byte(params.at[i]);
     for (size_t i = 0; i < results.size; i++)
-        types[params.size + i] = results.at[i];
-    *type = (struct cn_functype){(uint32_t)params.size, (uint32_t)results.size, types};
+        types[params.size + i] = valtype_of_byte(results.at[i]);
+    *type = cn_functype_of((uint32_t)params.size, (uint32_t)results.size, types);
     *sig = (struct cn_sig){params.at, results.at, type->param_count, type->result_count};
     return CN_OK;
 }
@@ -97,8 +102,12 @@ enum cn_status cn_decode_types(struct cn_loading *loading, struct cn_reader *rea
         return cn_fail_memory(loading->error);
     loading->sig_room = count;
     loading->validator->sigs = loading->sigs;
-    for (uint32_t i = 0; i < count; i++)
-        CN_TRY(read_functype(loading, reader, &module->types[i], &loading->sigs[i]));
+    for (uint32_t i = 0; i < count; i++) {
+        module->types[i] = (struct cn_deftype){
+            .kind = CN_DEF_FUNC, .is_final = true, .super = CN_NO_INDEX, .canonical = i,
+            .group = i, .group_size = 1};
+        CN_TRY(read_functype(loading, reader, &module->types[i].func, &loading->sigs[i]));
+    }
     module->type_count = count;
     return CN_OK;
 }
@@ -187,7 +196,7 @@ enum cn_status cn_decode_tables(struct cn_loading *loading, struct cn_reader *re
     CN_TRY(cn_read_count(reader, CN_LIMIT_TABLES - imported, 1, "tables", &count));
     CN_TRY(extend(loading, &module->tables, imported, count, sizeof *module->tables));
     for (uint32_t i = 0; i < count; i++)
-        CN_TRY(cn_read_table_type(reader, &module->tables[imported + i]));
+        CN_TRY(cn_read_table_type(reader, &module->tables[imported + i].type));
     module->table_count = imported + count;
     return CN_OK;
 }

@@ -77,7 +77,7 @@ static bool add_locals(struct cn_translator *t, uint8_t type, uint32_t count, bo
     memset(t->local_set + t->local_count, are_set, count);
     memset(t->local_uses + t->local_count, 0, count * sizeof *t->local_uses);
     t->local_count = need;
-    t->has_refs |= cn_valtype_is_ref(type);
+    t->has_refs |= cn_code_is_ref(type);
     return true;
 }
 
@@ -86,7 +86,7 @@ static void read_locals(struct cn_translator *t)
     const struct cn_functype *type = t->type;
 
     for (uint32_t i = 0; i < type->param_count; i++)
-        if (!add_locals(t, (uint8_t)cn_functype_params(type)[i], 1, true))
+        if (!add_locals(t, cn_valtype_code(cn_functype_params(type)[i]), 1, true))
             return;
     uint32_t groups = cn_code_u32(t);
     for (uint32_t i = 0; i < groups; i++) {
@@ -105,7 +105,7 @@ static void emit_entry(struct cn_translator *t)
     if (!t->has_refs)
         return;
     for (uint32_t i = t->type->param_count; i < t->local_count; i++) {
-        if (!cn_valtype_is_ref(t->local_types[i]))
+        if (!cn_code_is_ref(t->local_types[i]))
             continue;
         struct cn_ir *ir = cn_emit(t, CN_INSN_REF_NULL);
         ir->d = cn_local_slot(t, i);
@@ -119,7 +119,7 @@ static void emit_entry(struct cn_translator *t)
 static void begin_function(struct cn_translator *t, uint32_t func)
 {
     const struct cn_funcdecl *decl = &t->module->funcs[func];
-    const struct cn_functype *type = &t->module->types[decl->type];
+    const struct cn_functype *type = cn_module_functype(t->module, decl->type);
 
     t->status = CN_OK;
     t->type = type;

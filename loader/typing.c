@@ -9,7 +9,9 @@
 
 const char *cn_type_text(uint8_t type)
 {
-    return type == CN_TYPE_ANY ? "any" : cn_valtype_name(type);
+    if (type == CN_TYPE_ANY)
+        return "any";
+    return cn_valtype_name(cn_code_is_ref(type) ? cn_ref_abstract(type, true) : type);
 }
 
 static enum cn_status grow_stack(struct cn_validator *v, size_t need)
@@ -170,7 +172,7 @@ void cn_become_dead(struct cn_validator *v)
 
 const struct cn_sig *cn_sig_of_result(uint8_t type)
 {
-    static const uint8_t types[] = {CN_EXTERNREF, CN_FUNCREF, CN_F64, CN_F32, CN_I64, CN_I32};
+    static const uint8_t types[] = {CN_HEAP_EXTERN, CN_HEAP_FUNC, CN_F64, CN_F32, CN_I64, CN_I32};
     static const struct cn_sig none = {0};
     static const struct cn_sig sigs[] = {{NULL, &types[0], 0, 1}, {NULL, &types[1], 0, 1},
                                          {NULL, &types[2], 0, 1}, {NULL, &types[3], 0, 1},

@@ -77,7 +77,8 @@
 
 #define COUNT_OF(name) (sizeof types_##name / sizeof *types_##name - 1)
 #define ROW(module, name, call, results, unstable, ...)                                            \
-    {module, #name, unstable, {COUNT_OF(name), results, types_##name}, call, {__VA_ARGS__}},
+    {module, #name, unstable, CN_FUNCTYPE(COUNT_OF(name), results, types_##name), call,            \
+     {__VA_ARGS__}},
 
 const struct cn_import_row cn_import_rows[] = {
 #define CALL(name, ...) ROW(STABLE, name, cn_wasi_##name, 1, false, __VA_ARGS__)

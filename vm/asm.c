@@ -187,6 +187,20 @@ static enum cn_status take_operand(struct assembler *as, struct draft *draft, ui
     return CN_OK;
 }
 
+/* The name of a kind of references, as its code. */
+static bool accept_reftype(struct assembler *as, uint64_t *code)
+{
+    static const uint8_t codes[] = {CN_HEAP_FUNC, CN_HEAP_EXTERN, CN_HEAP_ANY, CN_HEAP_EXN};
+
+    for (size_t i = 0; i < sizeof codes; i++) {
+        if (accept(as, cn_valtype_name(cn_ref_abstract(codes[i], true)))) {
+            *code = codes[i];
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum cn_status take_field(struct assembler *as, const struct cn_field *field,
                                  uint8_t *place)
 {
@@ -194,10 +208,8 @@ static enum cn_status take_field(struct assembler *as, const struct cn_field *fi
     uint32_t size = cn_field_size(kind);
     uint64_t number;
 
-    if (kind == CN_FIELD_REFTYPE && accept(as, "funcref"))
-        number = CN_FUNCREF;
-    else if (kind == CN_FIELD_REFTYPE && accept(as, "externref"))
-        number = CN_EXTERNREF;
+    if (kind == CN_FIELD_REFTYPE && accept_reftype(as, &number))
+        ;
     else if (kind == CN_FIELD_REFTYPE)
         CN_TRY(take_after(as, "type ", UINT32_MAX, &number));
     else
@@ -345,11 +357,7 @@ static enum cn_status take_refs(struct assembler *as)
         CN_TRY(take_slot(as, &ref.slot));
         if (!accept(as, ":"))
             return fail(as, "expected a colon");
-        if (accept(as, "funcref"))
-            type = CN_FUNCREF;
-        else if (accept(as, "externref"))
-            type = CN_EXTERNREF;
-        else
+        if (!accept_reftype(as, &type))
             CN_TRY(take_number(as, UINT8_MAX, &type));
         ref.type = (uint8_t)type;
         CN_TRY(append(as, &as->refs, &ref, sizeof ref));

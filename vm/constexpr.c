@@ -107,8 +107,8 @@ static bool push_null(struct machine *machine)
 {
     const uint8_t *type;
 
-    return take_bytes(machine, 1, &type) && cn_valtype_is_ref(*type) &&
-           push_number(machine, *type, 0);
+    return take_bytes(machine, 1, &type) && cn_heap_is_abstract(*type) &&
+           push_number(machine, cn_ref_abstract(*type, true), 0);
 }
 
 static bool push_func(struct machine *machine)

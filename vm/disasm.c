@@ -127,8 +127,8 @@ static void put_bits(struct text *text, uint64_t bits)
 
 static void put_ref_type(struct text *text, uint32_t type)
 {
-    if (cn_valtype_is_ref(type))
-        put(text, "%s", cn_valtype_name(type));
+    if (type <= UINT8_MAX && cn_code_is_ref((uint8_t)type))
+        put(text, "%s", cn_valtype_name(cn_ref_abstract(type, true)));
     else
         put(text, "type 0x%" PRIx32, type);
 }
@@ -278,8 +278,8 @@ static void print_refs(const struct listing *listing, const struct cn_label *lab
         bool ends_line = i % REFS_PER_LINE == REFS_PER_LINE - 1 || i + 1 == label->ref_count;
         put(&text, "%s", i % REFS_PER_LINE == 0 ? "  .ref" : "");
         put(&text, " s%u:", ref->slot);
-        if (cn_valtype_is_ref(ref->type))
-            put(&text, "%s", cn_valtype_name(ref->type));
+        if (cn_code_is_ref(ref->type))
+            put(&text, "%s", cn_valtype_name(cn_ref_abstract(ref->type, true)));
         else
             put(&text, "%u", ref->type);
         if (ends_line) {

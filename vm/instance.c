@@ -25,6 +25,7 @@ struct own {
     struct cn_table *tables;
     struct cn_memory *memories;
     struct cn_global *globals;
+    struct cn_tag *tags;
 };
 
 static uint64_t lay_out(const struct cn_module *module, uint8_t *block, struct own *own)
@@ -39,6 +40,7 @@ static uint64_t lay_out(const struct cn_module *module, uint8_t *block, struct o
     made->tables = carve(&carver, module->table_count, sizeof *made->tables);
     made->memories = carve(&carver, (uint64_t)module->memory_count + 1, sizeof *made->memories);
     made->globals = carve(&carver, module->global_count, sizeof *made->globals);
+    made->tags = carve(&carver, module->tag_count, sizeof *made->tags);
     made->type_ids = carve(&carver, module->type_count, sizeof *made->type_ids);
     made->element_dropped = carve(&carver, module->element_count, sizeof(bool));
     made->data_dropped = carve(&carver, module->data_count, sizeof(bool));
@@ -50,6 +52,8 @@ static uint64_t lay_out(const struct cn_module *module, uint8_t *block, struct o
                           sizeof *own->memories);
     own->globals = carve(&carver, module->global_count - module->imported_global_count,
                          sizeof *own->globals);
+    own->tags = carve(&carver, module->tag_count - module->imported_tag_count,
+                      sizeof *own->tags);
     return carver.used;
 }
 
@@ -68,6 +72,8 @@ static void point_at_own(struct cn_instance *instance, const struct own *own)
         instance->memories[0] = &instance->store->no_memory;
     for (i = module->imported_global_count; i < module->global_count; i++)
         instance->globals[i] = &own->globals[i - module->imported_global_count];
+    for (i = module->imported_tag_count; i < module->tag_count; i++)
+        instance->tags[i] = &own->tags[i - module->imported_tag_count];
 }
 
 static enum cn_status new_instance(struct cn_store *store, struct cn_program *program,
@@ -125,6 +131,9 @@ static enum cn_status join_imports(struct cn_instance *instance, const struct cn
         case CN_EXTERN_GLOBAL:
             instance->globals[index] = externs[i].global;
             break;
+        case CN_EXTERN_TAG:
+            instance->tags[index] = externs[i].tag;
+            break;
         }
     }
     return CN_OK;
@@ -150,7 +159,8 @@ static enum cn_status number_types(struct cn_instance *instance, struct cn_error
     const struct cn_module *module = instance->module;
 
     for (uint32_t i = 0; i < module->type_count; i++)
-        if (cn_types_number(instance->store->types, &module->types[i], &instance->type_ids[i]))
+        if (cn_types_number(instance->store->types, cn_module_functype(module, i),
+                            &instance->type_ids[i]))
             return cn_store_no_room(instance->store, error, "types of the module",
                                     (uint64_t)module->type_count * sizeof(uint32_t));
     return CN_OK;
@@ -167,9 +177,20 @@ static void make_funcs(struct cn_instance *instance)
             .index = i,
             .instance = instance,
             .code = &instance->program->funcs[i],
-            .type = &module->types[type],
+            .type = cn_module_functype(module, type),
         };
     }
+}
+
+static void make_tags(struct cn_instance *instance)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = module->imported_tag_count; i < module->tag_count; i++)
+        *instance->tags[i] = (struct cn_tag){
+            .type_id = instance->type_ids[module->tags[i]],
+            .type = cn_module_functype(module, module->tags[i]),
+        };
 }
 
 static enum cn_status make_storage(struct cn_instance *instance, struct cn_error *error)
@@ -179,12 +200,11 @@ static enum cn_status make_storage(struct cn_instance *instance, struct cn_error
     uint32_t i;
 
     for (i = module->imported_table_count; i < module->table_count; i++)
-        CN_TRY(cn_table_init(store, instance->tables[i], &module->tables[i], i, error));
+        CN_TRY(cn_table_init(store, instance->tables[i], &module->tables[i].type, i, error));
     for (i = module->imported_memory_count; i < module->memory_count; i++)
         CN_TRY(cn_memory_init(store, instance->memories[i], &module->memories[i], i, error));
     return CN_OK;
 }
-
 
 static enum cn_status make_globals(struct cn_instance *instance, struct cn_error *error)
 {
@@ -209,6 +229,7 @@ static enum cn_status build(struct cn_instance *instance, const struct cn_extern
     CN_TRY(charge_code(instance, error));
     CN_TRY(number_types(instance, error));
     make_funcs(instance);
+    make_tags(instance);
     CN_TRY(make_storage(instance, error));
     CN_TRY(make_globals(instance, error));
     return cn_segments_write(instance, escaped, error);
@@ -256,6 +277,9 @@ bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name
         break;
     case CN_EXTERN_GLOBAL:
         result->global = instance->globals[found->index];
+        break;
+    case CN_EXTERN_TAG:
+        result->tag = instance->tags[found->index];
         break;
     }
     return true;

@@ -63,6 +63,12 @@ struct cn_global {
     struct cn_global_type type;
 };
 
+/* What an exception is thrown with; tags are equal when they are the same one. */
+struct cn_tag {
+    uint32_t type_id;
+    const struct cn_functype *type; /* what it carries: the parameters */
+};
+
 /* One thing that an import can be joined to or an export gives. */
 struct cn_extern {
     enum cn_extern_kind kind;
@@ -71,6 +77,7 @@ struct cn_extern {
         struct cn_table *table;
         struct cn_memory *memory;
         struct cn_global *global;
+        struct cn_tag *tag;
     };
 };
 
@@ -83,6 +90,7 @@ struct cn_instance {
     struct cn_table **tables;
     struct cn_memory **memories; /* [0] is an empty one when the module has none */
     struct cn_global **globals;
+    struct cn_tag **tags;
     uint32_t *type_ids;         /* per type index of the module */
     bool *element_dropped;      /* per segment */
     bool *data_dropped;

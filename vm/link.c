@@ -29,6 +29,13 @@ static void print_func(const struct cn_functype *type, char *text)
     cn_functype_print(type, text + used, (size_t)(TYPE_ROOM - used));
 }
 
+static void print_tag(const struct cn_functype *type, char *text)
+{
+    char printed[TYPE_ROOM - 8];
+
+    snprintf(text, TYPE_ROOM, "tag %s", cn_functype_print(type, printed, sizeof printed));
+}
+
 static void print_table(cn_valtype element, uint64_t min, uint64_t max, char *text)
 {
     char kind[32];
@@ -44,11 +51,11 @@ static void print_expected(const struct cn_module *module, const struct cn_impor
 
     switch (import->kind) {
     case CN_EXTERN_FUNC:
-        print_func(&module->types[module->funcs[import->index].type], text);
+        print_func(cn_module_type_of(module, import->index), text);
         break;
     case CN_EXTERN_TABLE:
-        limits = &module->tables[import->index].limits;
-        print_table(module->tables[import->index].element, limits->min, limits->max, text);
+        limits = &module->tables[import->index].type.limits;
+        print_table(module->tables[import->index].type.element, limits->min, limits->max, text);
         break;
     case CN_EXTERN_MEMORY:
         limits = &module->memories[import->index].limits;
@@ -56,6 +63,9 @@ static void print_expected(const struct cn_module *module, const struct cn_impor
         break;
     case CN_EXTERN_GLOBAL:
         print_global(&module->globals[import->index].type, text);
+        break;
+    case CN_EXTERN_TAG:
+        print_tag(cn_module_functype(module, module->tags[import->index]), text);
         break;
     }
 }
@@ -76,6 +86,9 @@ static void print_given(const struct cn_extern *given, char *text)
     case CN_EXTERN_GLOBAL:
         print_global(&given->global->type, text);
         break;
+    case CN_EXTERN_TAG:
+        print_tag(given->tag->type, text);
+        break;
     }
 }
 
@@ -94,10 +107,10 @@ static bool matches(const struct cn_module *module, const struct cn_import *impo
         return false;
     switch (import->kind) {
     case CN_EXTERN_FUNC:
-        return cn_functype_equal(given->func->type, &module->types[module->funcs[index].type]);
+        return cn_functype_equal(given->func->type, cn_module_type_of(module, index));
     case CN_EXTERN_TABLE:
-        return given->table->type == module->tables[index].element &&
-               limits_match(&module->tables[index].limits, given->table->size,
+        return given->table->type == module->tables[index].type.element &&
+               limits_match(&module->tables[index].type.limits, given->table->size,
                             given->table->max);
     case CN_EXTERN_MEMORY:
         return limits_match(&module->memories[index].limits,
@@ -105,6 +118,9 @@ static bool matches(const struct cn_module *module, const struct cn_import *impo
     case CN_EXTERN_GLOBAL:
         return given->global->type.type == module->globals[index].type.type &&
                given->global->type.is_mutable == module->globals[index].type.is_mutable;
+    case CN_EXTERN_TAG:
+        return cn_functype_equal(given->tag->type,
+                                 cn_module_functype(module, module->tags[index]));
     }
     return false;
 }

@@ -36,10 +36,10 @@ enum cn_status cn_program_new(struct cn_program **result, const struct cn_module
         code->func = i;
         program->code_size_max +=
             (uint64_t)module->funcs[i].body.size * CN_CODE_BYTES_PER_BODY_BYTE;
-        code->params = module->types[module->funcs[i].type].param_count;
+        code->params = cn_module_type_of(module, i)->param_count;
         code->stub = stub;
         code->entry = (const uint8_t *)&code->stub;
-        code->header = header_slots(&module->types[module->funcs[i].type]);
+        code->header = header_slots(cn_module_type_of(module, i));
         code->frame = code->header + CN_FRAME_HEADER;
     }
     program->code_size_max += CN_CODE_BYTES_SPARE;

@@ -150,7 +150,7 @@ static enum cn_status check_table(struct verifier *v, struct insn *insn, uint32_
 {
     if (index >= v->module->table_count)
         return refuse(v, CN_RULE_TABLE, index);
-    enum cn_kind kind = cn_kind_of(v->module->tables[index].element);
+    enum cn_kind kind = cn_kind_of(v->module->tables[index].type.element);
     if (insn->kind != CN_KIND_UNSET && insn->kind != kind)
         return refuse(v, CN_RULE_ELEMENTS, index);
     insn->kind = kind;
@@ -171,9 +171,9 @@ static enum cn_status check_element(struct verifier *v, struct insn *insn, uint3
 
 static enum cn_status check_ref_type(struct verifier *v, struct insn *insn, uint32_t type)
 {
-    if (!cn_valtype_is_ref(type))
+    if (type > UINT8_MAX || !cn_code_is_ref((uint8_t)type))
         return refuse(v, CN_RULE_REF_TYPE, type);
-    insn->kind = cn_kind_of(type);
+    insn->kind = cn_kind_of_code((uint8_t)type);
     return CN_OK;
 }
 
@@ -413,8 +413,8 @@ static const struct cn_functype *callee_type(const struct verifier *v, const str
     uint32_t which = insn->variant->insn;
 
     if (which == CN_INSN_CALL_INDIRECT || which == CN_INSN_RETURN_CALL_INDIRECT)
-        return &v->module->types[insn->callee];
-    return &v->module->types[v->module->funcs[insn->callee].type];
+        return cn_module_functype(v->module, insn->callee);
+    return cn_module_type_of(v->module, insn->callee);
 }
 
 static enum cn_status check_window(struct verifier *v, uint32_t window,
@@ -683,7 +683,7 @@ static enum cn_status check_label(struct verifier *v, uint32_t index)
     for (uint32_t i = 0; i < label->ref_count; i++) {
         const struct cn_ref_slot *ref = &code->refs[label->ref_first + i];
         if (ref->slot >= label->live || cn_state_is_reserved(&v->state, ref->slot) ||
-            !cn_valtype_is_ref(ref->type) || (i > 0 && ref->slot <= ref[-1].slot))
+            !cn_code_is_ref(ref->type) || (i > 0 && ref->slot <= ref[-1].slot))
             return refuse(v, CN_RULE_LABEL_REFS, index);
     }
     return v->state.work < 0 ? refuse(v, CN_RULE_WORK, 0) : CN_OK;
@@ -749,7 +749,7 @@ struct cn_verdict cn_verify(struct cn_program *program, const struct cn_code *co
         (void)refuse(&v, CN_RULE_FUNCTION, code->func);
         return v.verdict;
     }
-    v.type = &module->types[module->funcs[code->func].type];
+    v.type = cn_module_type_of(module, code->func);
     v.verdict.status = check_code(&v, scratch);
     return v.verdict;
 }

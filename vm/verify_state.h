@@ -6,26 +6,42 @@
 #include "core/code.h"
 #include "core/module.h"
 
-/* What a slot holds. V128 is kept free for halves of vectors. */
+/* What a slot holds: nothing, a number or half of a vector, a reference of one of the four
+ * hierarchies. */
 enum cn_kind {
     CN_KIND_UNSET,
     CN_KIND_NUMBER,
-    CN_KIND_V128,
     CN_KIND_FUNCREF,
     CN_KIND_EXTERNREF,
+    CN_KIND_ANYREF,
+    CN_KIND_EXNREF,
     CN_KIND_HEADER, /* never to be touched, see below */
 };
 
+static inline enum cn_kind cn_kind_of_code(uint8_t code)
+{
+    switch (code) {
+    case CN_HEAP_FUNC:
+        return CN_KIND_FUNCREF;
+    case CN_HEAP_EXTERN:
+        return CN_KIND_EXTERNREF;
+    case CN_HEAP_ANY:
+        return CN_KIND_ANYREF;
+    case CN_HEAP_EXN:
+        return CN_KIND_EXNREF;
+    default:
+        return CN_KIND_NUMBER;
+    }
+}
+
 static inline enum cn_kind cn_kind_of(cn_valtype type)
 {
-    if (type == CN_FUNCREF)
-        return CN_KIND_FUNCREF;
-    return type == CN_EXTERNREF ? CN_KIND_EXTERNREF : CN_KIND_NUMBER;
+    return cn_kind_of_code(cn_valtype_code(type));
 }
 
 static inline bool cn_kind_is_ref(enum cn_kind kind)
 {
-    return kind == CN_KIND_FUNCREF || kind == CN_KIND_EXTERNREF;
+    return kind >= CN_KIND_FUNCREF && kind <= CN_KIND_EXNREF;
 }
 
 enum { CN_HAS_R0 = 1, CN_HAS_R1 = 2, CN_HAS_F0 = 4, CN_HAS_G0 = 8 };

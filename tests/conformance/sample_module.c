@@ -3,19 +3,28 @@
 static const cn_valtype values[] = {CN_I32, CN_I32, CN_I32, CN_F64, CN_F64, CN_EXTERNREF,
                                     CN_FUNCREF, CN_EXTERNREF, CN_I64, CN_I32, CN_I64, CN_F32,
                                     CN_F32, CN_F32, CN_I32};
-static struct cn_functype types[] = {{0, 0, values},     {2, 1, values},     {1, 1, values + 3},
-                                     {2, 1, values + 5}, {1, 3, values + 8}, {1, 1, values + 12},
-                                     {0, 1, values + 14}};
+static struct cn_deftype types[] = {
+    CN_DEFTYPE(0, 0, 0, values),
+    CN_DEFTYPE(1, 2, 1, values),
+    CN_DEFTYPE(2, 1, 1, values + 3),
+    CN_DEFTYPE(3, 2, 1, values + 5),
+    CN_DEFTYPE(4, 1, 3, values + 8),
+    CN_DEFTYPE(5, 1, 1, values + 12),
+    CN_DEFTYPE(6, 0, 1, values + 14),
+};
 static const uint8_t body[] = {0, 0x0b};
 #define OWN(number) {.type = number, .is_referenced = true, .body = {body, sizeof body}}
 static struct cn_funcdecl funcs[] = {{.type = 1}, OWN(1), OWN(0), OWN(2),
                                      OWN(3),      OWN(4), OWN(5), OWN(6)};
 static struct cn_import imports[] = {
     {{(const uint8_t *)"env", 3}, {(const uint8_t *)"f", 1}, CN_EXTERN_FUNC, 0}};
-static struct cn_table_type tables[] = {{CN_FUNCREF, {8, UINT64_MAX}},
-                                        {CN_EXTERNREF, {8, 20}},
-                                        {CN_FUNCREF, {3, UINT64_MAX}}};
-static struct cn_memory_type memories[] = {{{1, 3}}, {{0, 2}}};
+static struct cn_tabledecl tables[] = {{.type = {CN_FUNCREF, {8, UINT64_MAX}, false}},
+                                        {.type = {CN_EXTERNREF, {8, 20}, false}},
+                                        {.type = {CN_FUNCREF, {3, UINT64_MAX}, false}}};
+static struct cn_memory_type memories[] = {
+    {.limits = {1, 3}, .page_log2 = CN_PAGE_LOG2},
+    {.limits = {0, 2}, .page_log2 = CN_PAGE_LOG2},
+};
 
 #define BYTES(...) {{(const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})}}
 static struct cn_globaldecl globals[] = {

@@ -51,7 +51,7 @@ static bool is_small(const struct cn_module *module)
         if (module->memories[i].limits.min > PAGES_MAX)
             return false;
     for (uint32_t i = 0; i < module->table_count; i++)
-        if (module->tables[i].limits.min > TABLE_MAX)
+        if (module->tables[i].type.limits.min > TABLE_MAX)
             return false;
     return true;
 }

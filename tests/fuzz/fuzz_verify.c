@@ -177,7 +177,7 @@ static uint32_t choose_callee(struct draft *draft, enum cn_insn insn)
     uint32_t callee = is_import ? 0 : 1 + choose(draft, module->func_count - 1);
     uint32_t type = module->funcs[callee].type;
 
-    set_up_arguments(draft, &module->types[type]);
+    set_up_arguments(draft, cn_module_functype(module, type));
     return is_indirect ? type : callee;
 }
 
@@ -379,7 +379,7 @@ static void append_return(struct draft *draft)
 
 static void make_function(struct draft *draft, uint32_t func)
 {
-    draft->type = &draft->module->types[draft->module->funcs[func].type];
+    draft->type = cn_module_type_of(draft->module, func);
     draft->code = (struct cn_code){.size = 0};
     draft->accumulators = 0;
     lay_out_frame(draft, func);

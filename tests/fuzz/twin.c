@@ -61,7 +61,7 @@ static void give_import(struct world *world, const struct cn_module *module, uin
 
     given->kind = import->kind;
     if (import->kind == CN_EXTERN_FUNC) {
-        const struct cn_functype *type = &module->types[module->funcs[import->index].type];
+        const struct cn_functype *type = cn_module_type_of(module, import->index);
         if (cn_host_func_new(world->store, &given->func, type, mix_arguments,
                              (void *)(uintptr_t)type) != CN_OK)
             die("no host function");
@@ -205,7 +205,7 @@ struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
                         uint64_t garbage, bool move_on_grow)
 {
     const struct cn_module *module = program->module;
-    const struct cn_functype *type = &module->types[module->funcs[func].type];
+    const struct cn_functype *type = cn_module_type_of(module, func);
     struct outcome outcome = {.stop = CN_STOP_FAILED};
     struct world world;
     struct cn_frame frames[8];

@@ -73,7 +73,7 @@ static uint32_t make_insn(uint32_t number, uint64_t *seed, uint8_t *bytes)
         const struct cn_field *field = &variant->fields[i];
         uint64_t value = next_random(seed) >> (next_random(seed) % 64);
         if (field->kind == CN_FIELD_REFTYPE && next_random(seed) % 2)
-            value = next_random(seed) % 2 ? CN_FUNCREF : CN_EXTERNREF;
+            value = next_random(seed) % 2 ? CN_HEAP_FUNC : CN_HEAP_EXTERN;
         if (field->kind == CN_FIELD_TABLE_SIZE) {
             value %= 5;
             for (uint32_t j = 0; j < 8 * value; j++)

@@ -55,7 +55,7 @@ Test(decode, looks_at_the_names_of_custom_sections_only)
 Test(decode, keeps_types)
 {
     struct loaded loaded = accept(MODULE(SECTION(TYPES, 2, FUNC, 2, I32, XREF, 1, F64, NO_TYPE)));
-    const struct cn_functype *type = &loaded.module->types[0];
+    const struct cn_functype *type = cn_module_functype(loaded.module, 0);
 
     cr_assert_eq(loaded.module->type_count, 2);
     cr_assert_eq(type->param_count, 2);
@@ -92,9 +92,9 @@ Test(decode, counts_imports_first)
     cr_assert_eq(module->funcs[0].body.size, 0);
     cr_assert_eq(module->funcs[2].body.size, 2);
     cr_assert_eq(module->table_count, 2);
-    cr_assert_eq(module->tables[0].limits.min, 7);
-    cr_assert_eq(module->tables[0].limits.max, UINT64_MAX);
-    cr_assert_eq(module->tables[1].element, CN_EXTERNREF);
+    cr_assert_eq(module->tables[0].type.limits.min, 7);
+    cr_assert_eq(module->tables[0].type.limits.max, UINT64_MAX);
+    cr_assert_eq(module->tables[1].type.element, CN_EXTERNREF);
     cr_assert_eq(module->memories[0].limits.max, 2);
     cr_assert_eq(module->global_count, 2);
     cr_assert(module->globals[0].type.is_mutable);

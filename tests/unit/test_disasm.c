@@ -31,7 +31,7 @@ static uint32_t find(enum cn_insn insn, uint8_t to, uint8_t a, uint8_t b)
 Test(disasm, prints_labels_slots_accumulators_and_names)
 {
     uint8_t bytes[64] __attribute__((aligned(8))) = {0};
-    struct cn_ref_slot refs[] = {{1, CN_FUNCREF}, {4, CN_EXTERNREF}};
+    struct cn_ref_slot refs[] = {{1, CN_HEAP_FUNC}, {4, CN_HEAP_EXTERN}};
     struct cn_label labels[] = {{16, 5, 2, 0}};
     struct cn_code code = {.func = 1, .size = 40, .bytes = bytes, .entry_cost = 3, .frame = 8,
                            .header = 2, .label_count = 1, .ref_count = 2, .labels = labels,

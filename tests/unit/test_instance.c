@@ -7,7 +7,11 @@
 #include "vm/types.h"
 
 static const cn_valtype i32_to_i32[] = {CN_I32, CN_I32};
-static struct cn_functype types[] = {{1, 1, i32_to_i32}, {0, 0, NULL}, {1, 1, i32_to_i32}};
+static struct cn_deftype types[] = {
+    CN_DEFTYPE(0, 1, 1, i32_to_i32),
+    CN_DEFTYPE(1, 0, 0, NULL),
+    CN_DEFTYPE(2, 1, 1, i32_to_i32),
+};
 
 static const uint8_t body[10] = {0};
 
@@ -26,8 +30,8 @@ static struct cn_funcdecl funcs[] = {
     {.type = 1, .body = {body, 10}},
     {.type = 2, .is_referenced = true, .body = {body, 3}},
 };
-static struct cn_table_type tables[] = {{CN_FUNCREF, {4, 8}}};
-static struct cn_memory_type memories[] = {{{2, UINT64_MAX}}};
+static struct cn_tabledecl tables[] = {{.type = {CN_FUNCREF, {4, 8}, false}}};
+static struct cn_memory_type memories[] = {{.limits = {2, UINT64_MAX}, .page_log2 = CN_PAGE_LOG2}};
 static struct cn_globaldecl globals[] = {
     {{CN_I32, false}, {{NULL, 0}}},
     {{CN_I64, true}, EXPR(0x42, 0x7f)},
@@ -82,7 +86,8 @@ static struct cn_global given_global = {{.u64 = 7}, {CN_I32, false}};
 static void give(struct fixture *fixture, struct cn_extern externs[2])
 {
     externs[0].kind = CN_EXTERN_FUNC;
-    cr_assert_eq(cn_host_func_new(fixture->store, &externs[0].func, &types[0], host_nothing, NULL),
+    cr_assert_eq(cn_host_func_new(fixture->store, &externs[0].func, &types[0].func,
+                                  host_nothing, NULL),
                  CN_OK);
     externs[1].kind = CN_EXTERN_GLOBAL;
     externs[1].global = &given_global;
@@ -184,7 +189,7 @@ Test(instance, gives_everything_back_wherever_memory_runs_out)
 
 Test(instance, says_what_asked_for_too_much)
 {
-    struct cn_memory_type large[] = {{{65536, UINT64_MAX}}};
+    struct cn_memory_type large[] = {{.limits = {65536, UINT64_MAX}, .page_log2 = CN_PAGE_LOG2}};
     struct cn_module module = {.memories = large, .memory_count = 1, .start = CN_NO_INDEX};
     struct fixture f;
 
@@ -196,7 +201,7 @@ Test(instance, says_what_asked_for_too_much)
     cr_assert_eq(fixture_make(&f, NULL), CN_OK);
     fixture_close(&f);
 
-    struct cn_table_type wide[] = {{CN_EXTERNREF, {UINT32_MAX, UINT64_MAX}}};
+    struct cn_tabledecl wide[] = {{.type = {CN_EXTERNREF, {UINT32_MAX, UINT64_MAX}, false}}};
     module = (struct cn_module){.tables = wide, .table_count = 1, .start = CN_NO_INDEX};
     fixture_open(&f, &module);
     cr_assert_eq(fixture_make(&f, NULL), CN_NO_MEMORY);
@@ -259,7 +264,7 @@ Test(instance, traps_when_a_segment_does_not_fit)
  * another one: the function must stay callable (core 4.5.4). */
 Test(instance, lives_on_when_a_function_of_it_escaped_before_a_trap)
 {
-    struct cn_table_type table[] = {{CN_FUNCREF, {2, UINT64_MAX}}};
+    struct cn_tabledecl table[] = {{.type = {CN_FUNCREF, {2, UINT64_MAX}, false}}};
     struct cn_export export[] = {{NAME("t"), CN_EXTERN_TABLE, 0}};
     struct cn_module owner = {.tables = table, .table_count = 1, .exports = export,
                               .export_count = 1, .start = CN_NO_INDEX};
@@ -268,7 +273,7 @@ Test(instance, lives_on_when_a_function_of_it_escaped_before_a_trap)
     uint32_t index[] = {0};
     struct cn_element_segment element[] = {
         {CN_SEGMENT_ACTIVE, CN_FUNCREF, 0, EXPR(0x41, 1), 1, index, NULL}};
-    struct cn_memory_type memory[] = {{{1, 1}}};
+    struct cn_memory_type memory[] = {{.limits = {1, 1}, .page_log2 = CN_PAGE_LOG2}};
     struct cn_data_segment data[] = {
         {CN_SEGMENT_ACTIVE, 0, EXPR(0x41, 0), NAME("in")},
         {CN_SEGMENT_ACTIVE, 0, EXPR(0x41, 0x7f), NAME("out")}};
@@ -365,7 +370,7 @@ Test(instance, numbers_a_million_types_quickly_and_forgets_them)
 
     cn_account_init(&account);
     for (uint32_t i = 0; i < TYPES; i++) {
-        many[i] = (struct cn_functype){10, 0, values[i]};
+        many[i] = (struct cn_functype)CN_FUNCTYPE(10, 0, values[i]);
         for (uint32_t j = 0; j < 10; j++)
             values[i][j] = CN_F64 + (i >> 2 * j) % 4;
     }

@@ -3,10 +3,16 @@
 #include "tests/unit/vm_fixture.h"
 
 static const cn_valtype values[] = {CN_I32, CN_I64, CN_F64};
-static struct cn_functype types[] = {{2, 1, values}, {1, 2, values}};
+static struct cn_deftype types[] = {
+    CN_DEFTYPE(0, 2, 1, values),
+    CN_DEFTYPE(1, 1, 2, values),
+};
 static struct cn_funcdecl funcs[] = {{.type = 0}};
-static struct cn_table_type tables[] = {{CN_FUNCREF, {10, 20}}};
-static struct cn_memory_type memories[] = {{{1, 2}}, {{1, UINT64_MAX}}};
+static struct cn_tabledecl tables[] = {{.type = {CN_FUNCREF, {10, 20}, false}}};
+static struct cn_memory_type memories[] = {
+    {.limits = {1, 2}, .page_log2 = CN_PAGE_LOG2},
+    {.limits = {1, UINT64_MAX}, .page_log2 = CN_PAGE_LOG2},
+};
 static struct cn_globaldecl globals[] = {{{CN_I32, true}, {{NULL, 0}}}};
 static struct cn_import imports[] = {
     {NAME("env"), NAME("f"), CN_EXTERN_FUNC, 0},
@@ -58,8 +64,9 @@ static struct cn_extern global(cn_valtype type, bool is_mutable, struct cn_globa
 
 Test(link, compares_functions_by_their_types)
 {
-    struct cn_functype same = {2, 1, (const cn_valtype[]){CN_I32, CN_I64, CN_F64}};
-    struct cn_func good = {.type = &same}, bad = {.type = &types[1]};
+    struct cn_functype same =
+        CN_FUNCTYPE(2, 1, ((const cn_valtype[]){CN_I32, CN_I64, CN_F64}));
+    struct cn_func good = {.type = &same}, bad = {.type = &types[1].func};
     struct cn_memory m;
 
     expect(F, func(&good), NULL);
@@ -126,7 +133,7 @@ Test(link, compares_globals_exactly)
 Test(link, prints_names_that_cannot_harm_a_terminal)
 {
     struct cn_error error;
-    struct cn_func bad = {.type = &types[1]};
+    struct cn_func bad = {.type = &types[1].func};
     struct cn_extern given = func(&bad);
 
     cr_assert_eq(cn_import_matches(&module, ODD, &given, &error), CN_UNLINKABLE);

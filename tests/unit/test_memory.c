@@ -4,7 +4,10 @@
 
 #include "tests/unit/vm_fixture.h"
 
-static struct cn_memory_type memories[] = {{{1, UINT64_MAX}}, {{0, 3}}};
+static struct cn_memory_type memories[] = {
+    {.limits = {1, UINT64_MAX}, .page_log2 = CN_PAGE_LOG2},
+    {.limits = {0, 3}, .page_log2 = CN_PAGE_LOG2},
+};
 static struct cn_module module = {.memories = memories, .memory_count = 2, .start = CN_NO_INDEX};
 
 Test(memory, grows_to_its_maximum_and_keeps_what_it_holds)

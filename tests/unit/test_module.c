@@ -3,9 +3,9 @@
 #include <criterion/criterion.h>
 
 #define TYPE(params, results, ...)                                                                 \
-    {params, results, (const cn_valtype[]){__VA_ARGS__}}
+    CN_FUNCTYPE(params, results, ((const cn_valtype[]){__VA_ARGS__}))
 
-static const struct cn_functype none = {0, 0, NULL};
+static const struct cn_functype none = CN_FUNCTYPE(0, 0, NULL);
 static const struct cn_functype one = TYPE(1, 0, CN_I32);
 static const struct cn_functype both = TYPE(2, 1, CN_I32, CN_I64, CN_F64);
 static const struct cn_functype shifted = TYPE(1, 2, CN_I32, CN_I64, CN_F64);

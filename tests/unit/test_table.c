@@ -1,6 +1,9 @@
 #include "tests/unit/vm_fixture.h"
 
-static struct cn_table_type tables[] = {{CN_FUNCREF, {1, 4}}, {CN_EXTERNREF, {0, UINT64_MAX}}};
+static struct cn_tabledecl tables[] = {
+    {.type = {CN_FUNCREF, {1, 4}, false}},
+    {.type = {CN_EXTERNREF, {0, UINT64_MAX}, false}},
+};
 static struct cn_module module = {.tables = tables, .table_count = 2, .start = CN_NO_INDEX};
 
 Test(table, grows_to_its_maximum_with_the_value_it_is_given)

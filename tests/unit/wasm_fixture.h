@@ -19,8 +19,8 @@
 
 enum { TYPES = 1, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE,
        DATAS, DATA_COUNT };
-enum { FUNC = 0x60, I32 = CN_I32, I64 = CN_I64, F32 = CN_F32, F64 = CN_F64, FREF = CN_FUNCREF,
-       XREF = CN_EXTERNREF, END = 0x0b };
+enum { FUNC = 0x60, I32 = CN_I32, I64 = CN_I64, F32 = CN_F32, F64 = CN_F64, FREF = CN_HEAP_FUNC,
+       XREF = CN_HEAP_EXTERN, END = 0x0b };
 
 /* A module with one function of a type; the body begins with its local declarations. */
 #define FUNCTION(type, ...)                                                                        \
