@@ -131,6 +131,8 @@ cordon_type_t cn_api_type(cn_valtype type)
         return CORDON_F32;
     case CN_F64:
         return CORDON_F64;
+    case CN_V128:
+        return CORDON_V128;
     case CN_FUNCREF:
         return CORDON_FUNCREF;
     default:

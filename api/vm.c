@@ -210,11 +210,15 @@ bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *err
     return true;
 }
 
-static union cn_slot slot_of(const cordon_value_t *value)
+/* Writes the value to its slot, or two; returns how many. */
+static uint32_t put_value(union cn_slot *slots, const cordon_value_t *value)
 {
     union cn_slot slot = {0};
 
     switch (value->type) {
+    case CORDON_V128:
+        memcpy(slots, value->v128, sizeof value->v128);
+        return 2;
     case CORDON_I32:
         slot.u64 = (uint32_t)value->i32;
         break;
@@ -230,12 +234,14 @@ static union cn_slot slot_of(const cordon_value_t *value)
         slot.i64 = value->i64;
         break;
     }
-    return slot;
+    slots[0] = slot;
+    return 1;
 }
 
-static cordon_value_t value_of(union cn_slot slot, cn_valtype type)
+static cordon_value_t value_of(const union cn_slot *slots, cn_valtype type)
 {
     cordon_value_t value = {.type = cn_api_type(type)};
+    const union cn_slot slot = slots[0];
 
     switch (value.type) {
     case CORDON_I32:
@@ -247,6 +253,9 @@ static cordon_value_t value_of(union cn_slot slot, cn_valtype type)
     case CORDON_FUNCREF:
     case CORDON_EXTERNREF:
         value.ref = slot.ref;
+        break;
+    case CORDON_V128:
+        memcpy(value.v128, slots, sizeof value.v128);
         break;
     default:
         value.i64 = slot.i64;
@@ -280,16 +289,19 @@ bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *a
     const struct cn_functype *type = func->type;
     if (!arguments_fit(type, name, arguments, argument_count, result_room, error))
         return false;
-    uint32_t room = type->param_count + type->result_count;
+    const cn_valtype *types = cn_functype_results(type);
+    uint32_t room = type->param_slots + type->result_slots, at = 0;
     union cn_slot *slots = cn_alloc_array(cn_heap, room, sizeof *slots);
     if (slots == NULL)
         return cn_api_fail(error, CORDON_QUOTA, "no memory left");
     for (uint32_t i = 0; i < argument_count; i++)
-        slots[i] = slot_of(&arguments[i]);
+        at += put_value(slots + at, &arguments[i]);
     if (initialize(vm, true))
-        cn_vm_call(&vm->vm, func, slots, slots + type->param_count);
-    for (uint32_t i = 0; vm->vm.end.kind == CN_END_DONE && i < type->result_count; i++)
-        results[i] = value_of(slots[type->param_count + i], cn_functype_results(type)[i]);
+        cn_vm_call(&vm->vm, func, slots, slots + at);
+    for (uint32_t i = 0; vm->vm.end.kind == CN_END_DONE && i < type->result_count; i++) {
+        results[i] = value_of(slots + at, types[i]);
+        at += cn_valtype_slots(types[i]);
+    }
     cn_free(cn_heap, slots, room * sizeof *slots);
     cn_api_result(vm, result);
     return true;

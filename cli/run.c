@@ -140,6 +140,19 @@ static int finish(struct run *run)
 
 #define VALUES_MAX 2000
 
+/* A v128 is 0x and 32 hexadecimal digits, the highest first: the bytes of memory backwards. */
+static bool parse_v128(const char *text, uint8_t bytes[16])
+{
+    if (strlen(text) != 34 || text[0] != '0' || text[1] != 'x' ||
+        strspn(text + 2, "0123456789abcdefABCDEF") != 32)
+        return false;
+    for (int i = 0; i < 16; i++) {
+        const char digits[3] = {text[32 - 2 * i], text[33 - 2 * i], '\0'};
+        bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return true;
+}
+
 static bool parse_value(const char *text, cordon_value_t *value)
 {
     char *end;
@@ -165,6 +178,8 @@ static bool parse_value(const char *text, cordon_value_t *value)
     case CORDON_F64:
         value->f64 = strtod(text, &end);
         break;
+    case CORDON_V128:
+        return parse_v128(text, value->v128);
     default:
         value->ref = NULL;
         return strcmp(text, "null") == 0;
@@ -189,6 +204,12 @@ static void print_value(const cordon_value_t *value)
     case CORDON_F64:
         printf("%.17g\n", value->f64);
         break;
+    case CORDON_V128:
+        printf("0x");
+        for (int i = 16; i-- > 0;)
+            printf("%02x", value->v128[i]);
+        putchar('\n');
+        break;
     default:
         puts(value->ref ? "ref" : "null");
         break;
@@ -197,7 +218,8 @@ static void print_value(const cordon_value_t *value)
 
 static const char *type_name(cordon_type_t type)
 {
-    static const char *const names[] = {"i32", "i64", "f32", "f64", "funcref", "externref"};
+    static const char *const names[] = {"i32",     "i64",       "f32", "f64",
+                                        "funcref", "externref", "v128"};
 
     return names[type];
 }

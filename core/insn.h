@@ -25,6 +25,7 @@ enum cn_of {
     CN_OF_NUMBER, /* i32, i64: integer accumulators, slots, immediates */
     CN_OF_F32,
     CN_OF_F64,
+    CN_OF_V128,   /* two slots, from the one that is named on */
     CN_OF_ANY,    /* a number; in a slot-to-slot form a reference too, which is copied */
     CN_OF_REF,    /* a reference whose type another field or operand gives */
     CN_OF_FUNC,

@@ -328,7 +328,7 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
         cn_vm_publish(vm);
     }
     if (vm->end.kind == CN_END_DONE && results != NULL)
-        memcpy(results, vm->thread->stack, type->result_count * sizeof *results);
+        memcpy(results, vm->thread->stack, type->result_slots * sizeof *results);
     vm->wall_end_ns = clock_ns(CLOCK_MONOTONIC);
     cn_vm_leave(vm);
 }

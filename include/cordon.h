@@ -105,6 +105,7 @@ typedef enum cordon_type {
     CORDON_F64,
     CORDON_FUNCREF,
     CORDON_EXTERNREF,
+    CORDON_V128,
 } cordon_type_t;
 
 typedef struct cordon_value {
@@ -115,6 +116,7 @@ typedef struct cordon_value {
         float f32;
         double f64;
         void *ref;
+        uint8_t v128[16]; /* as in memory: the lowest lane first */
     };
 } cordon_value_t;
 

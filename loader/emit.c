@@ -32,7 +32,16 @@ bool cn_room(struct cn_translator *t, void *array, uint32_t *room, uint32_t need
 
 enum cn_class cn_class_of(uint8_t type)
 {
-    return type == CN_F64 ? CN_CLASS_F64 : type == CN_F32 ? CN_CLASS_F32 : CN_CLASS_INT;
+    switch (type) {
+    case CN_F64:
+        return CN_CLASS_F64;
+    case CN_F32:
+        return CN_CLASS_F32;
+    case CN_V128:
+        return CN_CLASS_PAIR;
+    default:
+        return CN_CLASS_INT;
+    }
 }
 
 void cn_need_slots(struct cn_translator *t, uint64_t slots)
@@ -59,7 +68,7 @@ struct cn_ir *cn_emit(struct cn_translator *t, uint32_t insn)
 
 /* ------------------------------------------------------------------ the operand stack */
 
-void cn_push_value(struct cn_translator *t, struct cn_value value)
+static void push_position(struct cn_translator *t, struct cn_value value)
 {
     if (!cn_room(t, &t->stack, &t->stack_room, t->stack_count + 1, sizeof *t->stack))
         return;
@@ -67,6 +76,14 @@ void cn_push_value(struct cn_translator *t, struct cn_value value)
     t->has_refs |= cn_code_is_ref(value.type);
     t->stack_refs += cn_code_is_ref(value.type);
     cn_need_slots(t, (uint64_t)t->temps + t->stack_count);
+}
+
+void cn_push_value(struct cn_translator *t, struct cn_value value)
+{
+    push_position(t, value);
+    if (CN_UNLIKELY(value.type == CN_V128))
+        push_position(t, (struct cn_value){.kind = CN_VALUE_UPPER, .def = -1,
+                                           .slot = cn_home(t, t->stack_count)});
 }
 
 void cn_push_result(struct cn_translator *t, struct cn_ir *ir, uint8_t type)
@@ -101,7 +118,7 @@ void cn_push_const(struct cn_translator *t, uint8_t type, uint64_t bits)
 
 static uint32_t local_of_slot(const struct cn_translator *t, uint16_t slot)
 {
-    return slot < t->header ? slot : slot - CN_FRAME_HEADER - t->header + t->type->param_count;
+    return slot < t->header ? slot : slot - CN_FRAME_HEADER - t->header + t->type->param_slots;
 }
 
 bool cn_is_i32_local(const struct cn_translator *t, uint16_t slot)
@@ -113,6 +130,8 @@ struct cn_value cn_pop(struct cn_translator *t)
 {
     struct cn_value value = t->stack[--t->stack_count];
 
+    if (CN_UNLIKELY(value.kind == CN_VALUE_UPPER))
+        value = t->stack[--t->stack_count];
     if (t->settled_count > t->stack_count)
         t->settled_count = t->stack_count;
     t->stack_refs -= cn_code_is_ref(value.type);
@@ -182,15 +201,29 @@ static struct cn_ir *emit_constant(struct cn_translator *t, const struct cn_valu
         ir->x[0] = (uint32_t)value->bits;
     } else if (value->type == CN_F64) {
         ir = cn_emit(t, CN_INSN_CONST_F64);
-        ir->wide = value->bits;
+        ir->wide[0] = value->bits;
     } else if (cn_fits_immediate(value)) {
         ir = cn_emit(t, CN_INSN_MOV);
         cn_set_operand(ir, 0, value);
     } else {
         ir = cn_emit(t, CN_INSN_CONST64);
-        ir->wide = value->bits;
+        ir->wide[0] = value->bits;
     }
     return ir;
+}
+
+static uint32_t move_of(uint8_t type)
+{
+    switch (type) {
+    case CN_F64:
+        return CN_INSN_MOV_F64;
+    case CN_F32:
+        return CN_INSN_MOV_F32;
+    case CN_V128:
+        return CN_INSN_MOV_V128;
+    default:
+        return CN_INSN_MOV;
+    }
 }
 
 struct cn_ir *cn_emit_move(struct cn_translator *t, uint16_t to, const struct cn_value *value)
@@ -200,9 +233,7 @@ struct cn_ir *cn_emit_move(struct cn_translator *t, uint16_t to, const struct cn
     if (value->kind == CN_VALUE_CONST) {
         ir = emit_constant(t, value);
     } else {
-        ir = cn_emit(t, value->type == CN_F64   ? CN_INSN_MOV_F64
-                        : value->type == CN_F32 ? CN_INSN_MOV_F32
-                                                : CN_INSN_MOV);
+        ir = cn_emit(t, move_of(value->type));
         cn_set_operand(ir, 0, value);
     }
     ir->d = to;
@@ -216,6 +247,8 @@ void cn_settle(struct cn_translator *t, uint32_t position)
 {
     struct cn_value *value = &t->stack[position];
 
+    if (value->kind == CN_VALUE_UPPER)
+        return;
     if (value->kind == CN_VALUE_TEMP) {
         if (value->def >= 0)
             t->ir[value->def].flags |= CN_IR_KEEP;
@@ -270,7 +303,21 @@ static bool writes_operand_of(const struct cn_ir *writer, const struct cn_ir *re
     if (writer->result_class == CN_CLASS_NONE)
         return false;
     for (int i = 0; i < info->operand_count; i++)
-        if (reader->forms[i + 1] == CN_S && reader->s[i] == writer->d)
+        if (reader->forms[i + 1] == CN_S &&
+            cn_writes(writer, reader->s[i], cn_operand_slots(info, i)))
+            return true;
+    return false;
+}
+
+bool cn_touches(const struct cn_ir *ir, uint32_t slot, uint32_t count)
+{
+    const struct cn_insn_info *info = &cn_insn_infos[ir->insn];
+
+    if (cn_writes(ir, slot, count))
+        return true;
+    for (int i = 0; i < info->operand_count; i++)
+        if (ir->forms[i + 1] == CN_S && ir->s[i] < slot + count &&
+            slot < ir->s[i] + cn_operand_slots(info, i))
             return true;
     return false;
 }
@@ -329,16 +376,26 @@ struct cn_ir cn_take(struct cn_translator *t, struct cn_ir *ir)
 
 uint16_t cn_local_slot(const struct cn_translator *t, uint32_t local)
 {
-    uint32_t params = t->type->param_count;
+    uint32_t params = t->type->param_slots;
 
     return (uint16_t)(local < params ? local : t->header + CN_FRAME_HEADER + local - params);
 }
 
+uint32_t cn_code_local(struct cn_translator *t)
+{
+    uint32_t number = cn_code_u32(t);
+
+    return CN_UNLIKELY(t->has_vector_locals) ? t->local_places[number] : number;
+}
+
+/* The slots of a v128 local are two places. */
 static void zero_local(struct cn_translator *t, uint32_t local)
 {
     uint32_t slot = cn_local_slot(t, local);
 
     t->local_set[local] = true;
+    if (t->local_types[local] == CN_V128)
+        zero_local(t, local + 1);
     if (cn_code_is_ref(t->local_types[local]))
         return; /* nulled at entry in any case */
     if (slot < t->zero_first)
@@ -352,7 +409,7 @@ void cn_leave_entry(struct cn_translator *t)
     if (!t->in_entry)
         return;
     t->in_entry = false;
-    for (uint32_t i = t->type->param_count; i < t->local_count; i++)
+    for (uint32_t i = t->type->param_slots; i < t->local_count; i++)
         if (!t->local_set[i])
             zero_local(t, i);
 }
@@ -366,7 +423,7 @@ void cn_get_local(struct cn_translator *t, uint32_t local)
     /* A function made so that looking for its locals on the operand stack takes long gets them
      * copied at once instead. */
     if (CN_UNLIKELY(t->scan_work > t->ir_limit) && t->status == CN_OK)
-        cn_settle(t, t->stack_count - 1);
+        cn_settle_from(t, t->stack_count - cn_valtype_slots(t->local_types[local]));
 }
 
 /* The operand stack still holds the local's old value: it is copied before it is lost. */
@@ -387,18 +444,6 @@ static void preserve_local(struct cn_translator *t, uint32_t local)
     }
 }
 
-static bool touches_slot(const struct cn_ir *ir, uint16_t slot)
-{
-    const struct cn_insn_info *info = &cn_insn_infos[ir->insn];
-
-    if (ir->result_class != CN_CLASS_NONE && ir->d == slot)
-        return true;
-    for (int i = 0; i < info->operand_count; i++)
-        if (ir->forms[i + 1] == CN_S && ir->s[i] == slot)
-            return true;
-    return false;
-}
-
 /* Whether the instruction that made the value can write the local instead of its temporary. */
 static bool may_write_local(const struct cn_translator *t, const struct cn_value *value,
                             uint16_t slot)
@@ -415,7 +460,7 @@ static bool may_write_local(const struct cn_translator *t, const struct cn_value
         const struct cn_ir *ir = &t->ir[i];
         if (ir->flags & CN_IR_DEAD)
             continue;
-        if (cn_is_barrier(ir) || touches_slot(ir, slot))
+        if (cn_is_barrier(ir) || cn_touches(ir, slot, cn_valtype_slots(value->type)))
             return false;
     }
     return true;
@@ -427,6 +472,8 @@ void cn_set_local(struct cn_translator *t, uint32_t local, bool tee)
     struct cn_value value = cn_pop(t);
 
     t->local_set[local] = true;
+    if (value.type == CN_V128)
+        t->local_set[local + 1] = true;
     if (value.kind == CN_VALUE_LOCAL && value.slot == slot) {
         if (tee)
             cn_get_local(t, local);

@@ -164,7 +164,7 @@ static uint32_t label_cost(const struct cn_translator *t, uint32_t label)
 
 /* Which of an instruction's operands, slots and words come next in the layout. */
 struct cursor {
-    int operand, immediate, result, y, x, cost;
+    int operand, immediate, result, y, x, wide, cost;
 };
 
 static uint16_t next_slot(const struct cn_ir *ir, struct cursor *cursor)
@@ -203,7 +203,7 @@ static void write_field(struct cn_translator *t, uint32_t index, uint8_t *at,
         cn_store_u16(at, (uint16_t)t->header);
         return;
     case CN_FIELD_BITS64:
-        cn_store_u64(at, ir->wide);
+        cn_store_u64(at, ir->wide[cursor->wide++]);
         return;
     case CN_FIELD_CODE:
         cn_store_u64(at, ir->x[0]);

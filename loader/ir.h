@@ -39,8 +39,8 @@ struct cn_ir {
     uint16_t y[4];       /* 2-byte fields: window, first, count; further targets of MOV2, MOV3 */
     int32_t imm[3];      /* immediates of the operands */
     union {
-        uint32_t x[3];   /* 4-byte fields in the order of the row */
-        uint64_t wide;
+        uint32_t x[4];   /* 4-byte fields in the order of the row */
+        uint64_t wide[2]; /* 8-byte ones */
     };
     uint32_t label;      /* of a branch, or first entry of a table in cn_translator.targets */
     uint32_t weight;     /* operators that are paid for with this instruction */
@@ -49,13 +49,15 @@ struct cn_ir {
     uint32_t ordinal;    /* operators up to and including the one it was made for */
 };
 
-/* Which accumulators can hold a value. */
-enum cn_class { CN_CLASS_NONE, CN_CLASS_INT, CN_CLASS_F64, CN_CLASS_F32 };
+/* Which accumulators can hold a value. A PAIR is two slots, a v128 or two numbers that one
+ * instruction makes, and in none. */
+enum cn_class { CN_CLASS_NONE, CN_CLASS_INT, CN_CLASS_F64, CN_CLASS_F32, CN_CLASS_PAIR };
 
-enum cn_value_kind { CN_VALUE_TEMP, CN_VALUE_LOCAL, CN_VALUE_CONST };
+enum cn_value_kind { CN_VALUE_TEMP, CN_VALUE_LOCAL, CN_VALUE_CONST, CN_VALUE_UPPER };
 
 /* An entry of the operand stack. Every position has a home slot; a TEMP stands there, a LOCAL
- * or CONST would only be copied there when it has to be. */
+ * or CONST would only be copied there when it has to be. A v128 takes two positions, as it takes
+ * two slots: its value stands at the lower one, and the upper one holds an UPPER. */
 struct cn_value {
     uint8_t kind;
     uint8_t type;   /* CN_I32... */
@@ -111,6 +113,7 @@ struct cn_translator {
     uint32_t repeated;          /* bytes of tables that were repeated at loops' ends */
     bool is_reachable;
     bool has_refs;              /* a reference may stand in a slot of this function */
+    bool has_vector_locals;     /* numbers of locals are not their places: see local_places */
     bool in_entry;              /* no label or branch yet: locals may still be unset */
     uint32_t zero_first, zero_end; /* slots of locals to be zeroed at entry */
 
@@ -120,9 +123,11 @@ struct cn_translator {
     struct cn_ir_label *labels;
     uint32_t *targets;          /* of tables: label numbers */
     struct cn_ref_slot *refs;
+    /* By a local's place: a v128 takes two, of which the upper has type 0. */
     uint8_t *local_types;       /* parameters included */
     bool *local_set;            /* known to be set, while in_entry */
     uint16_t *local_uses;       /* how often a local stands on the operand stack */
+    uint32_t *local_places;     /* by a local's number, where has_vector_locals */
     struct cn_ir scratch;       /* where emission goes after a failure */
 
     uint32_t ir_count, ir_room;
@@ -132,7 +137,9 @@ struct cn_translator {
     uint32_t label_count, label_room;
     uint32_t target_count, target_room;
     uint32_t ref_count, ref_room;
-    uint32_t local_count, local_type_room, local_set_room, local_use_room;
+    uint32_t local_count;       /* places */
+    uint32_t local_number;      /* locals */
+    uint32_t local_type_room, local_set_room, local_use_room, local_place_room;
 
     /* Scratch of regs.c, one entry per instruction or per slot. */
     struct cn_interval *intervals;
@@ -200,6 +207,8 @@ struct cn_ir cn_take(struct cn_translator *t, struct cn_ir *ir);
 /* The last instruction that is not dead, or NULL. */
 struct cn_ir *cn_last(struct cn_translator *t);
 
+/* The place of the local whose number stands next in the code. */
+uint32_t cn_code_local(struct cn_translator *t);
 /* Pops into a local: writes it directly where the instruction that made the value allows. */
 void cn_set_local(struct cn_translator *t, uint32_t local, bool tee);
 void cn_get_local(struct cn_translator *t, uint32_t local);
@@ -227,6 +236,23 @@ static inline bool cn_is_barrier(const struct cn_ir *ir)
            (cn_insn_infos[ir->insn].traits &
             (CN_INSN_IS_BRANCH | CN_INSN_IS_CALL | CN_INSN_IS_RETURN | CN_INSN_IS_END));
 }
+
+/* Whether the instruction's result goes to one of `count` slots from `slot` on. */
+static inline bool cn_writes(const struct cn_ir *ir, uint32_t slot, uint32_t count)
+{
+    uint32_t slots = ir->result_class == CN_CLASS_PAIR ? 2 : 1;
+
+    return ir->result_class != CN_CLASS_NONE && ir->d < slot + count && slot < ir->d + slots;
+}
+
+/* Slots that operand i takes, which stands in slots. */
+static inline uint32_t cn_operand_slots(const struct cn_insn_info *info, int i)
+{
+    return info->operands[i] == CN_OF_V128 ? 2 : 1;
+}
+
+/* Whether the instruction reads or writes one of `count` slots from `slot` on. */
+bool cn_touches(const struct cn_ir *ir, uint32_t slot, uint32_t count);
 
 /* ---------------------------------------------------------------- reading validated code */
 
@@ -324,6 +350,9 @@ void cn_lower_drop_segment(struct cn_translator *t, const struct cn_lowering *ho
 void cn_lower_table_get(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_table_set(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_table_grow(struct cn_translator *t, const struct cn_lowering *how);
+
+/* lower_vector.c */
+void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how);
 
 /* lower_call.c */
 void cn_lower_call(struct cn_translator *t, const struct cn_lowering *how);

@@ -50,16 +50,6 @@ static void set_compared(struct cn_ir *ir, int at, const struct compared *c, int
     ir->imm[at] = c->imm[which];
 }
 
-static bool uses_slot(const struct cn_ir *ir, uint16_t slot)
-{
-    if (ir->result_class != CN_CLASS_NONE && ir->d == slot)
-        return true;
-    for (int i = 0; i < cn_insn_infos[ir->insn].operand_count; i++)
-        if (ir->forms[i + 1] == CN_S && ir->s[i] == slot)
-            return true;
-    return false;
-}
-
 /* Whether the increment of a local may be done at the end instead: nothing in between has to do
  * with it or changes what it adds to. */
 static bool may_come_last(const struct cn_translator *t, uint32_t index)
@@ -70,9 +60,8 @@ static bool may_come_last(const struct cn_translator *t, uint32_t index)
         const struct cn_ir *ir = &t->ir[i];
         if (ir->flags & CN_IR_DEAD)
             continue;
-        if (cn_is_barrier(ir) || uses_slot(ir, increment->d))
-            return false;
-        if (ir->result_class != CN_CLASS_NONE && ir->d == increment->s[0])
+        if (cn_is_barrier(ir) || cn_touches(ir, increment->d, 1) ||
+            cn_writes(ir, increment->s[0], 1))
             return false;
     }
     return true;

@@ -6,9 +6,9 @@
  * Returns the window. */
 static uint16_t pop_arguments(struct cn_translator *t, const struct cn_functype *type)
 {
-    uint32_t first = t->stack_count - type->param_count;
+    uint32_t first = t->stack_count - type->param_slots;
     uint32_t larger =
-        type->param_count > type->result_count ? type->param_count : type->result_count;
+        type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
 
     cn_settle_from(t, first);
     cn_truncate(t, first);
@@ -107,7 +107,7 @@ static void emit_return_of_one(struct cn_translator *t)
 /* Returns the topmost values, which stay on the operand stack. */
 void cn_emit_return(struct cn_translator *t)
 {
-    uint32_t count = t->type->result_count;
+    uint32_t count = t->type->result_slots;
 
     if (count == 0) {
         cn_emit(t, CN_INSN_RET);

@@ -22,10 +22,10 @@ static bool is_function(const struct cn_translator *t, const struct cn_block *bl
     return block == t->blocks;
 }
 
-/* How many values a branch to the block carries. */
+/* How many slots the values take that a branch to the block carries. */
 static uint32_t arity_of(const struct cn_block *block)
 {
-    return block->opcode == CN_WASM_LOOP ? block->type->param_count : block->type->result_count;
+    return block->opcode == CN_WASM_LOOP ? block->type->param_slots : block->type->result_slots;
 }
 
 void cn_become_unreachable(struct cn_translator *t)
@@ -49,7 +49,7 @@ void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_func
                                .is_dead = !t->is_reachable};
     if (block->is_dead)
         return;
-    block->height = t->stack_count - type->param_count;
+    block->height = t->stack_count - type->param_slots;
     block->label = cn_new_label(t);
     if (opcode == CN_WASM_LOOP) {
         cn_place_label(t, block->label, t->stack_count);
@@ -181,6 +181,8 @@ static void carry_values(struct cn_translator *t, const struct cn_block *target)
         return;
     }
     for (uint32_t i = 0; i < arity; i++) {
+        if (t->stack[from + i].kind == CN_VALUE_UPPER)
+            continue;
         struct cn_ir *ir =
             cn_emit_move(t, cn_home(t, target->height + i), &t->stack[from + i]);
         ir->flags |= CN_IR_TEMP | CN_IR_KEEP;

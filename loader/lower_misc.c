@@ -18,29 +18,30 @@ void cn_lower_drop(struct cn_translator *t, const struct cn_lowering *how)
 void cn_lower_local_get(struct cn_translator *t, const struct cn_lowering *how)
 {
     (void)how;
-    cn_get_local(t, cn_code_u32(t));
+    cn_get_local(t, cn_code_local(t));
 }
 
 void cn_lower_local_set(struct cn_translator *t, const struct cn_lowering *how)
 {
     (void)how;
-    cn_set_local(t, cn_code_u32(t), false);
+    cn_set_local(t, cn_code_local(t), false);
 }
 
 void cn_lower_local_tee(struct cn_translator *t, const struct cn_lowering *how)
 {
     (void)how;
-    cn_set_local(t, cn_code_u32(t), true);
+    cn_set_local(t, cn_code_local(t), true);
 }
 
 void cn_lower_global_get(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t global = cn_code_u32(t);
-    struct cn_ir *ir = cn_emit(t, CN_INSN_GLOBAL_GET);
+    uint8_t type = cn_valtype_code(t->module->globals[global].type.type);
+    struct cn_ir *ir = cn_emit(t, type == CN_V128 ? CN_INSN_GLOBAL_GET_V128 : CN_INSN_GLOBAL_GET);
 
     (void)how;
     ir->x[0] = global;
-    cn_push_result(t, ir, cn_valtype_code(t->module->globals[global].type.type));
+    cn_push_result(t, ir, type);
 }
 
 void cn_lower_global_set(struct cn_translator *t, const struct cn_lowering *how)
@@ -50,7 +51,8 @@ void cn_lower_global_set(struct cn_translator *t, const struct cn_lowering *how)
 
     (void)how;
     value = cn_as_operand(t, value, value.type == CN_I32 || value.type == CN_I64);
-    struct cn_ir *ir = cn_emit(t, CN_INSN_GLOBAL_SET);
+    struct cn_ir *ir =
+        cn_emit(t, value.type == CN_V128 ? CN_INSN_GLOBAL_SET_V128 : CN_INSN_GLOBAL_SET);
     cn_set_operand(ir, 0, &value);
     ir->x[0] = global;
 }

@@ -309,9 +309,10 @@ void cn_lower_select(struct cn_translator *t, const struct cn_lowering *how)
     a = cn_as_operand(t, a, !is_float);
     b = cn_as_operand(t, b, !is_float);
     condition = cn_as_operand(t, condition, false);
-    struct cn_ir *ir = cn_emit(t, type == CN_F64   ? CN_INSN_SELECT_F64
-                                  : type == CN_F32 ? CN_INSN_SELECT_F32
-                                                   : CN_INSN_SELECT);
+    struct cn_ir *ir = cn_emit(t, type == CN_F64    ? CN_INSN_SELECT_F64
+                                  : type == CN_F32  ? CN_INSN_SELECT_F32
+                                  : type == CN_V128 ? CN_INSN_SELECT_V128
+                                                    : CN_INSN_SELECT);
     cn_set_operand(ir, 0, &a);
     cn_set_operand(ir, 1, &b);
     cn_set_operand(ir, 2, &condition);

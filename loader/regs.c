@@ -40,7 +40,7 @@ static bool can_produce(const struct cn_ir *ir)
 {
     const struct cn_insn_info *info = &cn_insn_infos[ir->insn];
 
-    if (ir->flags & CN_IR_REF)
+    if ((ir->flags & CN_IR_REF) || ir->result_class == CN_CLASS_PAIR)
         return false;
     if (info->traits & CN_INSN_IS_CALL)
         return true;
@@ -74,6 +74,8 @@ static void define_slot(struct scan *scan, const struct cn_ir *ir, uint32_t inde
 
     t->slot_region[ir->d] = scan->region;
     t->slot_def[ir->d] = can_produce(ir) ? index : NO_DEF;
+    if (ir->result_class == CN_CLASS_PAIR)
+        t->slot_region[ir->d + 1] = 0;
 }
 
 static bool is_call(const struct cn_ir *ir)

@@ -32,6 +32,18 @@ void cn_skip_immediates(struct cn_translator *t, uint32_t op)
     case CN_IMM_F64:
         t->at += 8;
         return;
+    case CN_IMM_V128:
+    case CN_IMM_LANES:
+        t->at += 16;
+        return;
+    case CN_IMM_LANE:
+        t->at++;
+        return;
+    case CN_IMM_MEMARG_LANE:
+        cn_code_u32(t);
+        cn_code_u32(t);
+        t->at++;
+        return;
     default:
         cn_code_s64(t);
         return;

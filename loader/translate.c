@@ -54,6 +54,7 @@ void cn_translator_free(struct cn_translator *t)
     cn_free(a, t->local_types, t->local_type_room * sizeof *t->local_types);
     cn_free(a, t->local_set, t->local_set_room * sizeof *t->local_set);
     cn_free(a, t->local_uses, t->local_use_room * sizeof *t->local_uses);
+    cn_free(a, t->local_places, t->local_place_room * sizeof *t->local_places);
     cn_free(a, t->intervals, t->interval_room * cn_interval_size());
     cn_free(a, t->slot_def, t->slot_def_room * sizeof *t->slot_def);
     cn_free(a, t->slot_region, t->slot_room * sizeof *t->slot_region);
@@ -65,17 +66,43 @@ void cn_translator_free(struct cn_translator *t)
 
 /* ------------------------------------------------------------------ a function's beginning */
 
+/* From the first v128 on a local's place is not its number. */
+static bool note_places(struct cn_translator *t, uint8_t type, uint32_t count)
+{
+    uint32_t need = t->local_number + count;
+    uint32_t from = t->has_vector_locals ? t->local_number : 0;
+
+    t->has_vector_locals |= type == CN_V128;
+    if (t->has_vector_locals) {
+        if (!cn_room(t, &t->local_places, &t->local_place_room, need, sizeof *t->local_places))
+            return false;
+        for (uint32_t i = from; i < need; i++)
+            t->local_places[i] = i < t->local_number ? i
+                                                     : t->local_count + (i - t->local_number) *
+                                                                            cn_valtype_slots(type);
+    }
+    t->local_number = need;
+    return true;
+}
+
 static bool add_locals(struct cn_translator *t, uint8_t type, uint32_t count, bool are_set)
 {
-    uint32_t need = t->local_count + count;
+    uint32_t first = t->local_count;
+
+    if (!note_places(t, type, count))
+        return false;
+    count *= cn_valtype_slots(type);
+    uint32_t need = first + count;
 
     if (!cn_room(t, &t->local_types, &t->local_type_room, need, sizeof *t->local_types) ||
         !cn_room(t, &t->local_set, &t->local_set_room, need, sizeof *t->local_set) ||
         !cn_room(t, &t->local_uses, &t->local_use_room, need, sizeof *t->local_uses))
         return false;
-    memset(t->local_types + t->local_count, type, count);
-    memset(t->local_set + t->local_count, are_set, count);
-    memset(t->local_uses + t->local_count, 0, count * sizeof *t->local_uses);
+    memset(t->local_types + first, type, count);
+    for (uint32_t i = 1; type == CN_V128 && i < count; i += 2)
+        t->local_types[first + i] = 0;
+    memset(t->local_set + first, are_set, count);
+    memset(t->local_uses + first, 0, count * sizeof *t->local_uses);
     t->local_count = need;
     t->has_refs |= cn_code_is_ref(type);
     return true;
@@ -104,7 +131,7 @@ static void emit_entry(struct cn_translator *t)
     cn_emit(t, CN_INSN_ZERO)->flags |= CN_IR_DEAD;
     if (!t->has_refs)
         return;
-    for (uint32_t i = t->type->param_count; i < t->local_count; i++) {
+    for (uint32_t i = t->type->param_slots; i < t->local_count; i++) {
         if (!cn_code_is_ref(t->local_types[i]))
             continue;
         struct cn_ir *ir = cn_emit(t, CN_INSN_REF_NULL);
@@ -125,19 +152,20 @@ static void begin_function(struct cn_translator *t, uint32_t func)
     t->type = type;
     t->body = t->at = decl->body.at;
     t->end = decl->body.at + decl->body.size;
-    t->header = type->param_count > type->result_count ? type->param_count : type->result_count;
+    t->header = type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
     t->frame = t->ordinal = t->pending_weight = t->op_start = t->repeated = 0;
     t->ir_count = t->stack_count = t->settled_count = t->block_count = 0;
     t->label_count = t->target_count = t->ref_count = t->local_count = 0;
+    t->local_number = 0;
     t->ir_limit = 8 * (uint32_t)decl->body.size + 65536;
     t->stack_refs = t->scan_work = t->last_loop = 0;
     t->local_refs_first = UINT32_MAX;
     t->zero_first = UINT32_MAX;
     t->zero_end = 0;
     t->is_reachable = t->in_entry = true;
-    t->has_refs = false;
+    t->has_refs = t->has_vector_locals = false;
     read_locals(t);
-    uint64_t temps = (uint64_t)t->header + CN_FRAME_HEADER + t->local_count - type->param_count;
+    uint64_t temps = (uint64_t)t->header + CN_FRAME_HEADER + t->local_count - type->param_slots;
     cn_need_slots(t, temps);
     t->temps = (uint32_t)temps;
     if (t->status != CN_OK)

@@ -21,7 +21,7 @@ INT_TYPES = ('i32', 'i64', 'n64', 'any')
 REF_TYPES = ('ref', 'func', 'extern')
 C_TYPE = {'i32': 'uint32_t', 'i64': 'uint64_t', 'n64': 'uint64_t', 'any': 'uint64_t',
           'f32': 'float', 'f64': 'double', 'ref': 'uint64_t', 'func': 'uint64_t',
-          'extern': 'uint64_t'}
+          'extern': 'uint64_t', 'v128': 'cn_u64x2'}
 WORDS = {'label': ['target', 'taken', 'passed'], 'jump': ['target', 'taken'],
          'pairs2': ['from0', 'from1', 'to0', 'to1'],
          'pairs3': ['from0', 'from1', 'from2', 'to0', 'to1', 'to2']}
@@ -45,7 +45,7 @@ class Operand:
             return 'i'
         if self.type in ('f32', 'f64'):
             return 'sf' + ('i' if self.suffix == 'i' else '')
-        if self.type in REF_TYPES:
+        if self.type in REF_TYPES or self.type == 'v128':
             return 's'
         return 'srq' + ('i' if self.suffix == 'i' else '')
 
@@ -67,7 +67,7 @@ class Row:
     def result_forms(self):
         if self.result is None:
             return ['']
-        if self.result_slot_only or self.result in REF_TYPES:
+        if self.result_slot_only or self.result in REF_TYPES or self.result == 'v128':
             return ['s']
         if self.result in ('f32', 'f64'):
             return ['s', 'r', 'b']
@@ -198,7 +198,8 @@ def core_header(rows, kinds, out):
 def type_name(type_):
     return {'n64': 'CN_OF_NUMBER', 'i32': 'CN_OF_NUMBER', 'i64': 'CN_OF_NUMBER',
             'f32': 'CN_OF_F32', 'f64': 'CN_OF_F64', 'any': 'CN_OF_ANY', 'ref': 'CN_OF_REF',
-            'func': 'CN_OF_FUNC', 'extern': 'CN_OF_EXTERN', None: 'CN_OF_NONE'}[type_]
+            'func': 'CN_OF_FUNC', 'extern': 'CN_OF_EXTERN', 'v128': 'CN_OF_V128',
+            None: 'CN_OF_NONE'}[type_]
 
 
 def core_source(rows, kinds, out):
@@ -257,10 +258,13 @@ def read_operand(operand, form, at):
         return '(uint32_t)' + accumulator if type_ == 'i32' else accumulator
     if form == 'f':
         return 'f0' if type_ == 'f64' else 'g0'
-    return {'i32': 'S32(%d)', 'f32': 'SF32(%d)', 'f64': 'SF64(%d)'}.get(type_, 'S64(%d)') % at
+    return {'i32': 'S32(%d)', 'f32': 'SF32(%d)', 'f64': 'SF64(%d)',
+            'v128': 'SV128(%d)'}.get(type_, 'S64(%d)') % at
 
 
 def result_macro(row, form, at):
+    if row.result == 'v128':
+        return 'SET_SV128(%d, ' % at
     if row.result == 'f64':
         return {'s': 'SET_SF64(%d, ' % at, 'r': 'SET_F0(', 'b': 'SET_BF64(%d, ' % at}[form]
     if row.result == 'f32':
@@ -309,7 +313,9 @@ def handler_body(variant, kinds):
     body = re.sub(r'\bK\b', 'FIELD32(%d)' % at.get('k', 0), body)
     body = re.sub(r'\bM\b', 'FIELD32(%d)' % at.get('m', 0), body)
     body = re.sub(r'\bWIDE\b', 'FIELD64(%d)' % at.get('wide', 0), body)
+    body = re.sub(r'\bUPPER\b', 'FIELD64(%d)' % at.get('upper', 0), body)
     body = re.sub(r'\bGLOBAL\b', 'GLOBAL_AT(%d)' % at.get('global', 0), body)
+    body = re.sub(r'\bGLOBAL_V128\b', 'GLOBAL_V128_AT(%d)' % at.get('global', 0), body)
     body = re.sub(r'\bPAGES\b', 'MEMORY_PAGES(%d)' % at.get('mem', 0), body)
     body = re.sub(r'\bGO_IF\(', 'GO_IF(%d, ' % at.get('target', 0), body)
     body = re.sub(r'\bGO\b', 'GO(%d);' % at.get('target', 0), body)

@@ -16,12 +16,14 @@ enum {
     OP_I64_MUL = 0x7e,
     OP_REF_NULL = 0xd0,
     OP_REF_FUNC = 0xd2,
+    OP_VECTOR = 0xfd,
+    OP_V128_CONST = 0x0c, /* behind OP_VECTOR */
 };
 
 #define OPERANDS_SMALL 16
 
 struct operand {
-    union cn_slot value;
+    union cn_slot values[2]; /* a v128 takes both */
     cn_valtype type;
 };
 
@@ -66,7 +68,7 @@ static bool push(struct machine *machine, cn_valtype type, union cn_slot value)
 {
     if (machine->depth == machine->depth_max)
         return false;
-    machine->operands[machine->depth++] = (struct operand){value, type};
+    machine->operands[machine->depth++] = (struct operand){{value}, type};
     return true;
 }
 
@@ -100,7 +102,23 @@ static bool push_global(struct machine *machine)
     if (!take_leb(machine, false, &index) || index >= machine->global_count)
         return false;
     const struct cn_global *global = machine->instance->globals[index];
-    return push(machine, global->type.type, global->value);
+    if (!push(machine, global->type.type, global->value))
+        return false;
+    if (global->type.type == CN_V128)
+        machine->operands[machine->depth - 1].values[1] = global->values[1];
+    return true;
+}
+
+static bool push_vector(struct machine *machine)
+{
+    const uint8_t *at;
+    uint64_t number;
+
+    if (!take_leb(machine, false, &number) || number != OP_V128_CONST ||
+        !take_bytes(machine, 16, &at) || !push_number(machine, CN_V128, cn_load_u64(at)))
+        return false;
+    machine->operands[machine->depth - 1].values[1].u64 = cn_load_u64(at + 8);
+    return true;
 }
 
 static bool push_null(struct machine *machine)
@@ -129,14 +147,14 @@ static bool combine(struct machine *machine, uint8_t op, cn_valtype type)
     if (a->type != type || b->type != type)
         return false;
 
-    uint64_t x = a->value.u64, y = b->value.u64, z;
+    uint64_t x = a->values[0].u64, y = b->values[0].u64, z;
     if (op == OP_I32_ADD || op == OP_I64_ADD)
         z = x + y;
     else if (op == OP_I32_SUB || op == OP_I64_SUB)
         z = x - y;
     else
         z = x * y;
-    a->value.u64 = type == CN_I32 ? (uint32_t)z : z;
+    a->values[0].u64 = type == CN_I32 ? (uint32_t)z : z;
     return true;
 }
 
@@ -165,6 +183,8 @@ static bool step(struct machine *machine, uint8_t op)
         return push_null(machine);
     case OP_REF_FUNC:
         return push_func(machine);
+    case OP_VECTOR:
+        return push_vector(machine);
     default:
         return false;
     }
@@ -179,7 +199,9 @@ static enum cn_status run(struct machine *machine, cn_valtype type, union cn_slo
             return CN_INVALID;
     if (machine->depth != 1 || machine->operands[0].type != type)
         return CN_INVALID;
-    *result = machine->operands[0].value;
+    result[0] = machine->operands[0].values[0];
+    if (type == CN_V128)
+        result[1] = machine->operands[0].values[1];
     return CN_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "core/platform.h"
 #include "vm/numeric.h"
 #include "vm/thread.h"
+#include "vm/vector.h"
 
 #define CN_IDLE __attribute__((unused)) /* not every handler needs every register */
 #define CN_PARAMS                                                                                  \
@@ -44,6 +45,7 @@ typedef CN_HANDLER_CC void cn_handler(CN_PARAMS);
 #define S64(at) (fp[FIELD16(at)].u64)
 #define SF32(at) (fp[FIELD16(at)].f32)
 #define SF64(at) (fp[FIELD16(at)].f64)
+#define SV128(at) (((const struct cn_unaligned_cn_u64x2 *)(fp + FIELD16(at)))->value)
 
 #define SET_S(at, ...) (fp[FIELD16(at)].u64 = (uint64_t)(__VA_ARGS__))
 #define SET_R0(...) (r0 = (uint64_t)(__VA_ARGS__))
@@ -51,6 +53,8 @@ typedef CN_HANDLER_CC void cn_handler(CN_PARAMS);
 #define SET_B(at, ...) (r0 = (uint64_t)(__VA_ARGS__), fp[FIELD16(at)].u64 = r0)
 #define SET_C(at, ...) (r1 = (uint64_t)(__VA_ARGS__), fp[FIELD16(at)].u64 = r1)
 #define SET_SF64(at, ...) (fp[FIELD16(at)].f64 = (__VA_ARGS__))
+#define SET_SV128(at, ...)                                                                         \
+    (((struct cn_unaligned_cn_u64x2 *)(fp + FIELD16(at)))->value = (cn_u64x2)(__VA_ARGS__))
 #define SET_F0(...) (f0 = (__VA_ARGS__))
 #define SET_BF64(at, ...) (f0 = (__VA_ARGS__), fp[FIELD16(at)].f64 = f0)
 #define SET_SF32(at, ...) (fp[FIELD16(at)].f32 = (__VA_ARGS__))
@@ -126,8 +130,11 @@ CN_UNALIGNED(int32_t);
 CN_UNALIGNED(uint64_t);
 CN_UNALIGNED(float);
 CN_UNALIGNED(double);
+CN_UNALIGNED(cn_u64x2);
 
 #define GLOBAL_AT(at) (t->globals[FIELD32(at)]->value.u64)
+#define GLOBAL_V128_AT(at)                                                                         \
+    (((struct cn_unaligned_cn_u64x2 *)t->globals[FIELD32(at)]->values)->value)
 #define MEMORY_PAGES(at) (t->instance->memories[FIELD32(at)]->size / CN_PAGE_SIZE)
 
 /* Returns: the header holds the return address and the caller's frame; the word before the

@@ -214,7 +214,7 @@ static enum cn_status make_globals(struct cn_instance *instance, struct cn_error
         struct cn_global *global = instance->globals[i];
         global->type = module->globals[i].type;
         enum cn_status status = cn_constexpr_eval(instance, module->globals[i].init, i,
-                                                  global->type.type, &global->value);
+                                                  global->type.type, global->values);
         if (status != CN_OK)
             return cn_fail(error, status, CN_NO_OFFSET, "global %u: %s", i,
                            cn_status_text(status));

@@ -21,7 +21,7 @@ struct cn_thread;
 struct cn_instance;
 
 /* A function of the host. The arguments stand in slots[0...], one slot each (an i32 in the low
- * half, the upper half zero); results are written to slots[0...] in the same form.
+ * half, the upper half zero), a v128 in two; results are written to slots[0...] in the same form.
  *   CN_OK         the results stand
  *   CN_PARKED     nothing has happened yet: the guest is suspended, and after cn_thread_wake
  *                 the same call is made again with the same arguments (so a call first tries
@@ -59,7 +59,10 @@ struct cn_table {
 };
 
 struct cn_global {
-    union cn_slot value;
+    union {
+        union cn_slot value;
+        union cn_slot values[2]; /* of a v128 */
+    };
     struct cn_global_type type;
 };
 

@@ -12,7 +12,7 @@
 
 static uint32_t header_slots(const struct cn_functype *type)
 {
-    return type->param_count > type->result_count ? type->param_count : type->result_count;
+    return type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
 }
 
 enum cn_status cn_program_new(struct cn_program **result, const struct cn_module *module,
@@ -36,7 +36,7 @@ enum cn_status cn_program_new(struct cn_program **result, const struct cn_module
         code->func = i;
         program->code_size_max +=
             (uint64_t)module->funcs[i].body.size * CN_CODE_BYTES_PER_BODY_BYTE;
-        code->params = cn_module_type_of(module, i)->param_count;
+        code->params = cn_module_type_of(module, i)->param_slots;
         code->stub = stub;
         code->entry = (const uint8_t *)&code->stub;
         code->header = header_slots(cn_module_type_of(module, i));

@@ -21,7 +21,7 @@ struct cn_funcode {
     uint32_t frame;      /* slots of its frame; before install: header and its words only */
     uint32_t entry_cost; /* fuel charged by the caller; before install 0 */
     uint32_t header;
-    uint32_t params;     /* number of parameters */
+    uint32_t params;     /* slots of its parameters */
     uint32_t func;       /* index in the module */
     uint64_t stub;       /* handler of the "needs code" instruction */
     uint8_t *bytes;      /* the code that entry points into, or NULL */

@@ -131,8 +131,8 @@ static enum cn_stop stop_trap(struct cn_thread *thread, enum cn_status trap)
 enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
                               const union cn_slot *arguments)
 {
-    uint32_t params = func->type->param_count;
-    uint32_t results = func->type->result_count;
+    uint32_t params = func->type->param_slots;
+    uint32_t results = func->type->result_slots;
 
     if (!grow_stack(thread, thread->stack, (params > results ? params : results) + 2))
         return CN_TRAP_STACK_OVERFLOW;
@@ -160,9 +160,9 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
 /* The upper half of an i32 in a slot is unspecified inside the machine; outside it is 0. */
 static void clean_slots(union cn_slot *slots, const cn_valtype *types, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; slots += cn_valtype_slots(types[i]), i++)
         if (types[i] == CN_I32 || types[i] == CN_F32)
-            slots[i].u64 = slots[i].u32;
+            slots->u64 = slots->u32;
 }
 
 static enum cn_stop stop_of_status(struct cn_thread *thread, enum cn_status status)
@@ -219,7 +219,7 @@ static enum cn_stop call_host(struct cn_thread *thread)
         thread->g0 = slots[0].f32;
     }
     if (thread->is_tail_call)
-        return_from_frame(thread, slots, type->result_count);
+        return_from_frame(thread, slots, type->result_slots);
     thread->is_tail_call = false;
     thread->pending = after_cost(thread->pc);
     if (thread->on_host_call != NULL)
@@ -269,7 +269,7 @@ static bool tail_call_instance(struct cn_thread *thread, const struct cn_func *f
             return false;
         back = edge_pc(&switch_edge);
     }
-    memmove(fp, thread->host_slots, func->type->param_count * sizeof *fp);
+    memmove(fp, thread->host_slots, func->type->param_slots * sizeof *fp);
     thread->fp = caller;
     if (!link_frame(thread, func->code, fp, back))
         return false;

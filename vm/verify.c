@@ -139,8 +139,13 @@ static enum cn_status check_global(struct verifier *v, struct insn *insn, uint32
     if (index >= v->module->global_count)
         return refuse(v, CN_RULE_GLOBAL, index);
     const struct cn_global_type *type = &v->module->globals[index].type;
-    if (insn->variant->insn == CN_INSN_GLOBAL_SET && !type->is_mutable)
+    uint32_t which = insn->variant->insn;
+    bool sets = which == CN_INSN_GLOBAL_SET || which == CN_INSN_GLOBAL_SET_V128;
+    bool is_wide = which == CN_INSN_GLOBAL_GET_V128 || which == CN_INSN_GLOBAL_SET_V128;
+    if (sets && !type->is_mutable)
         return refuse(v, CN_RULE_CONSTANT, index);
+    if (is_wide != (type->type == CN_V128))
+        return refuse(v, CN_RULE_GLOBAL_WIDTH, index);
     insn->kind = cn_kind_of(type->type);
     return CN_OK;
 }
@@ -208,6 +213,8 @@ static enum cn_status take_source(struct verifier *v, struct insn *insn, uint32_
     case CN_OF_F32:
     case CN_OF_F64:
         return check_kind(v, slot, CN_KIND_NUMBER);
+    case CN_OF_V128:
+        return check_numbers(v, slot, 2);
     case CN_OF_FUNC:
         return check_kind(v, slot, CN_KIND_FUNCREF);
     case CN_OF_EXTERN:
@@ -346,7 +353,11 @@ static enum cn_status give_result(struct verifier *v, const struct insn *insn)
     default:
         break;
     }
-    return insn->result == NO_SLOT ? CN_OK : set_slot(v, insn->result, result_kind(insn));
+    if (insn->result == NO_SLOT)
+        return CN_OK;
+    if (of == CN_OF_V128)
+        CN_TRY(set_slot(v, insn->result + 1, CN_KIND_NUMBER));
+    return set_slot(v, insn->result, result_kind(insn));
 }
 
 /* ------------------------------------------------------------------ branches */
@@ -417,10 +428,23 @@ static const struct cn_functype *callee_type(const struct verifier *v, const str
     return cn_module_type_of(v->module, insn->callee);
 }
 
+/* The arguments of a call, each in its slot or, a v128, in two. */
+static enum cn_status check_arguments(struct verifier *v, uint32_t slot,
+                                      const struct cn_functype *type)
+{
+    const cn_valtype *params = cn_functype_params(type);
+
+    for (uint32_t i = 0; i < type->param_count; i++)
+        for (uint32_t end = slot + cn_valtype_slots(params[i]); slot < end; slot++)
+            if (v->state.kinds[slot] != cn_kind_of(params[i]))
+                return refuse(v, CN_RULE_ARGUMENT, slot);
+    return CN_OK;
+}
+
 static enum cn_status check_window(struct verifier *v, uint32_t window,
                                    const struct cn_functype *type)
 {
-    uint32_t params = type->param_count, results = type->result_count;
+    uint32_t params = type->param_slots, results = type->result_slots;
     uint32_t slots = params > results ? params : results;
     uint32_t lowest = v->code->header + CN_FRAME_HEADER;
 
@@ -429,10 +453,7 @@ static enum cn_status check_window(struct verifier *v, uint32_t window,
         v->code->frame - window - CN_FRAME_HEADER < slots)
         return refuse(v, CN_RULE_WINDOW, window);
     v->state.work -= (int64_t)params + results;
-    for (uint32_t i = 0; i < params; i++)
-        if (v->state.kinds[window + i] != cn_kind_of(cn_functype_params(type)[i]))
-            return refuse(v, CN_RULE_ARGUMENT, window + i);
-    return CN_OK;
+    return check_arguments(v, window, type);
 }
 
 static bool same_results(const struct cn_functype *a, const struct cn_functype *b)
@@ -456,7 +477,7 @@ static unsigned accumulator_of(cn_valtype type)
     case CN_F32:
         return CN_HAS_G0;
     default:
-        return 0; /* a reference is only in its slot */
+        return 0; /* a reference or v128 is only in its slots */
     }
 }
 
@@ -465,6 +486,14 @@ static enum cn_status check_header(struct verifier *v, const struct insn *insn)
     if (insn->header != v->code->header)
         return refuse(v, CN_RULE_RETURN_HEADER, insn->header);
     return CN_OK;
+}
+
+/* Sets slots from `slot` on to what these values are. */
+static void set_values(struct verifier *v, uint32_t slot, const cn_valtype *types, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t end = slot + cn_valtype_slots(types[i]); slot < end; slot++)
+            cn_state_set(&v->state, slot, cn_kind_of(types[i]));
 }
 
 static enum cn_status check_call(struct verifier *v, const struct insn *insn)
@@ -483,17 +512,27 @@ static enum cn_status check_call(struct verifier *v, const struct insn *insn)
         return check_header(v, insn);
     }
     cn_state_unset_from(&v->state, insn->window);
-    for (uint32_t i = 0; i < type->result_count; i++)
-        cn_state_set(&v->state, insn->window + i, cn_kind_of(results[i]));
+    set_values(v, insn->window, results, type->result_count);
     v->state.accumulators = type->result_count > 0 ? accumulator_of(results[0]) : 0;
     v->paid = insn->after > 0;
+    return CN_OK;
+}
+
+static enum cn_status check_results(struct verifier *v, uint32_t slot)
+{
+    const cn_valtype *results = cn_functype_results(v->type);
+
+    v->state.work -= v->type->result_slots;
+    for (uint32_t i = 0; i < v->type->result_count; i++)
+        for (uint32_t end = slot + cn_valtype_slots(results[i]); slot < end; slot++)
+            CN_TRY(check_kind(v, slot, cn_kind_of(results[i])));
     return CN_OK;
 }
 
 static enum cn_status check_return(struct verifier *v, struct insn *insn)
 {
     const cn_valtype *results = cn_functype_results(v->type);
-    uint32_t count = v->type->result_count;
+    uint32_t count = v->type->result_slots;
     bool fits = count == 1;
 
     CN_TRY(check_header(v, insn));
@@ -517,12 +556,7 @@ static enum cn_status check_return(struct verifier *v, struct insn *insn)
     }
     if (!fits)
         return refuse(v, CN_RULE_RESULTS, count);
-    if (insn->variant->insn != CN_INSN_RETN)
-        return CN_OK;
-    v->state.work -= count;
-    for (uint32_t i = 0; i < count; i++)
-        CN_TRY(check_kind(v, insn->first + i, cn_kind_of(results[i])));
-    return CN_OK;
+    return insn->variant->insn == CN_INSN_RETN ? check_results(v, insn->first) : CN_OK;
 }
 
 /* ------------------------------------------------------------------ several slots at once */
@@ -692,7 +726,7 @@ static enum cn_status check_label(struct verifier *v, uint32_t index)
 static enum cn_status check_frame(struct verifier *v)
 {
     const struct cn_code *code = v->code;
-    uint32_t params = v->type->param_count, results = v->type->result_count;
+    uint32_t params = v->type->param_slots, results = v->type->result_slots;
 
     if (code->size == 0 || code->size % 8 != 0 || code->size > INT32_MAX)
         return refuse(v, CN_RULE_SIZE, code->size);

@@ -20,14 +20,15 @@ void cn_state_enter(struct cn_verify_state *state, uint8_t *kinds, const struct 
         .kinds = kinds,
         .frame = code->frame,
         .header = code->header,
-        .params = type->param_count,
+        .params = type->param_slots,
         .work = CN_WORK_BESIDES + CN_WORK_PER_BYTE * (int64_t)code->size,
     };
     memset(kinds, CN_KIND_UNSET, code->frame);
     mark_reserved(state);
-    for (uint32_t i = 0; i < type->param_count; i++)
-        cn_state_set(state, i, cn_kind_of(params[i]));
-    state->set_below = type->param_count;
+    for (uint32_t i = 0, slot = 0; i < type->param_count; i++)
+        for (uint32_t end = slot + cn_valtype_slots(params[i]); slot < end; slot++)
+            cn_state_set(state, slot, cn_kind_of(params[i]));
+    state->set_below = type->param_slots;
 }
 
 /* References in slots from `from` up to where there are none. */

@@ -242,7 +242,8 @@ static enum cn_insn choose_insn(struct draft *draft)
     if (kind >= 13)
         return (enum cn_insn)(CN_INSN_BRNZ + number % (CN_INSN_LOAD8_BR_NE - CN_INSN_BRNZ + 1));
     if (kind >= 11)
-        return (enum cn_insn)(CN_INSN_GLOBAL_GET + number % (CN_INSN_EXIT - CN_INSN_GLOBAL_GET));
+        return (enum cn_insn)(CN_INSN_GLOBAL_GET +
+                              number % (CN_INSN_MOV_V128 - CN_INSN_GLOBAL_GET));
     number %= CN_INSN_COUNT;
     bool ends = (cn_insn_infos[number].traits & CN_INSN_IS_END) != 0;
     return ends && !strays(draft) ? CN_INSN_MOV : (enum cn_insn)number;

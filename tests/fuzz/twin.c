@@ -23,14 +23,19 @@ static enum cn_status mix_arguments(struct cn_thread *thread, void *env, union c
     uint64_t sum = 17;
     (void)thread;
 
-    for (uint32_t i = 0; i < type->param_count; i++)
-        if (cn_valtype_is_num(cn_functype_params(type)[i]))
-            sum = sum * 31 + (uint32_t)slots[i].u64;
-    for (uint32_t i = 0; i < type->result_count; i++) {
+    for (uint32_t i = 0, slot = 0; i < type->param_count; i++) {
+        cn_valtype param = cn_functype_params(type)[i];
+        for (uint32_t end = slot + cn_valtype_slots(param); slot < end; slot++)
+            if (!cn_valtype_is_ref(param))
+                sum = sum * 31 + (uint32_t)slots[slot].u64;
+    }
+    for (uint32_t i = 0, slot = 0; i < type->result_count; i++) {
         cn_valtype result = cn_functype_results(type)[i];
-        slots[i].u64 = result == CN_I32 || result == CN_F32 ? (uint32_t)sum : sum;
-        if (cn_valtype_is_ref(result))
-            slots[i].ref = NULL;
+        for (uint32_t end = slot + cn_valtype_slots(result); slot < end; slot++) {
+            slots[slot].u64 = result == CN_I32 || result == CN_F32 ? (uint32_t)sum : sum;
+            if (cn_valtype_is_ref(result))
+                slots[slot].ref = NULL;
+        }
     }
     return CN_OK;
 }
@@ -160,8 +165,9 @@ static uint64_t hash_state(const struct world *world, const struct cn_functype *
     uint64_t hash = 1;
 
     for (uint32_t i = 0; i < module->global_count; i++)
-        hash = add(hash, value_of(world, instance->globals[i]->type.type,
-                                  instance->globals[i]->value));
+        for (uint32_t k = 0; k < cn_valtype_slots(instance->globals[i]->type.type); k++)
+            hash = add(hash, value_of(world, instance->globals[i]->type.type,
+                                      instance->globals[i]->values[k]));
     for (uint32_t i = 0; i < module->table_count; i++) {
         const struct cn_table *table = instance->tables[i];
         hash = add(hash, table->size);
@@ -174,8 +180,11 @@ static uint64_t hash_state(const struct world *world, const struct cn_functype *
         for (uint64_t j = 0; j < memory->size; j += 8)
             hash = add(hash, cn_load_u64(memory->base + j));
     }
-    for (uint32_t i = 0; done && i < type->result_count; i++)
-        hash = add(hash, value_of(world, cn_functype_results(type)[i], world->thread->stack[i]));
+    for (uint32_t i = 0, slot = 0; done && i < type->result_count; i++) {
+        cn_valtype result = cn_functype_results(type)[i];
+        for (uint32_t end = slot + cn_valtype_slots(result); slot < end; slot++)
+            hash = add(hash, value_of(world, result, world->thread->stack[slot]));
+    }
     return hash;
 }
 
@@ -209,16 +218,19 @@ struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
     struct outcome outcome = {.stop = CN_STOP_FAILED};
     struct world world;
     struct cn_frame frames[8];
-    union cn_slot *arguments = zeroed(type->param_count, sizeof *arguments);
+    union cn_slot *arguments = zeroed(type->param_slots, sizeof *arguments);
 
     if (open_world(&world, program, move_on_grow)) {
         make_thread(&world, garbage);
-        for (uint32_t i = 0; i < type->param_count; i++) {
-            arguments[i].u64 = i * 3 + 2;
-            if (cn_functype_params(type)[i] == CN_EXTERNREF)
-                arguments[i].u64 = EXTERNREF_FIRST + i % EXTERNREFS;
-            if (cn_functype_params(type)[i] == CN_FUNCREF)
-                arguments[i].ref = world.instance->funcs[i % module->func_count];
+        for (uint32_t i = 0, slot = 0; i < type->param_count; i++) {
+            cn_valtype param = cn_functype_params(type)[i];
+            for (uint32_t end = slot + cn_valtype_slots(param); slot < end; slot++) {
+                arguments[slot].u64 = slot * 3 + 2;
+                if (param == CN_EXTERNREF)
+                    arguments[slot].u64 = EXTERNREF_FIRST + i % EXTERNREFS;
+                if (param == CN_FUNCREF)
+                    arguments[slot].ref = world.instance->funcs[i % module->func_count];
+            }
         }
         if (cn_thread_call(world.thread, world.instance->funcs[func], arguments) == CN_OK) {
             world.thread->r0 = world.thread->r1 = garbage;

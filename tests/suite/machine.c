@@ -59,7 +59,7 @@ enum cn_status machine_call(struct cn_store *store, struct cn_func *func, int pr
             status = CN_OVER_QUOTA;
     }
     if (status == CN_OK && stop == CN_STOP_DONE)
-        memcpy(results, thread->stack, func->type->result_count * sizeof *results);
+        memcpy(results, thread->stack, func->type->result_slots * sizeof *results);
     else if (status == CN_OK)
         status = thread->error.status;
     cn_thread_free(thread);

@@ -81,7 +81,7 @@ static enum cn_status host_nothing(struct cn_thread *thread, void *env, union cn
     return CN_OK;
 }
 
-static struct cn_global given_global = {{.u64 = 7}, {CN_I32, false}};
+static struct cn_global given_global = {.value = {.u64 = 7}, .type = {CN_I32, false}};
 
 static void give(struct fixture *fixture, struct cn_extern externs[2])
 {
