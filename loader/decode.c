@@ -19,7 +19,7 @@ enum cn_status cn_take_array(struct cn_loading *loading, size_t count, size_t si
     return CN_OK;
 }
 
-enum { CUSTOM_SECTION = 0, SECTION_COUNT = 13 };
+enum { CUSTOM_SECTION = 0, SECTION_COUNT = 14 };
 
 /* `rank` is the place in the file: data count stands before code. */
 static const struct section {
@@ -32,13 +32,14 @@ static const struct section {
     [3] = {"function", cn_decode_functions, 3},
     [4] = {"table", cn_decode_tables, 4},
     [5] = {"memory", cn_decode_memories, 5},
-    [6] = {"global", cn_decode_globals, 6},
-    [7] = {"export", cn_decode_exports, 7},
-    [8] = {"start", cn_decode_start, 8},
-    [9] = {"element", cn_decode_elements, 9},
-    [12] = {"data count", cn_decode_data_count, 10},
-    [10] = {"code", cn_decode_code, 11},
-    [11] = {"data", cn_decode_datas, 12},
+    [13] = {"tag", cn_decode_tags, 6},
+    [6] = {"global", cn_decode_globals, 7},
+    [7] = {"export", cn_decode_exports, 8},
+    [8] = {"start", cn_decode_start, 9},
+    [9] = {"element", cn_decode_elements, 10},
+    [12] = {"data count", cn_decode_data_count, 11},
+    [10] = {"code", cn_decode_code, 12},
+    [11] = {"data", cn_decode_datas, 13},
 };
 
 static enum cn_status read_header(struct cn_reader *reader)
@@ -88,8 +89,8 @@ static enum cn_status read_section(struct cn_loading *loading, struct cn_reader 
     CN_TRY(cn_read_u8(&inside, &id));
     if (id >= SECTION_COUNT)
         return cn_fail(reader->error, CN_MALFORMED, offset,
-                       "malformed section id: expected at most 12, found %u%s", id,
-                       id == 13 ? " (exceptions are not supported yet)" : "");
+                       "malformed section id: expected at most %d, found %u",
+                       SECTION_COUNT - 1, id);
     CN_TRY(cn_read_u32(&inside, &size));
     if (size > cn_reader_left(&inside))
         return cn_fail(reader->error, CN_MALFORMED, offset,

@@ -13,8 +13,6 @@ struct cn_loading {
     struct cn_allocator allocator; /* for what lasts only while loading */
     struct cn_error *error;
     struct cn_validator *validator;
-    struct cn_sig *sigs;      /* one per type */
-    uint32_t sig_room;
     uint32_t body_count;      /* functions that have got a body */
     uint32_t declared_datas;  /* what the data count section says */
     bool has_data_count;
@@ -35,18 +33,52 @@ CN_CHECKED enum cn_status cn_decode_types(struct cn_loading *loading, struct cn_
 CN_CHECKED enum cn_status cn_decode_tables(struct cn_loading *loading, struct cn_reader *reader);
 CN_CHECKED enum cn_status cn_decode_memories(struct cn_loading *loading,
                                              struct cn_reader *reader);
+CN_CHECKED enum cn_status cn_decode_tags(struct cn_loading *loading, struct cn_reader *reader);
 
-CN_CHECKED enum cn_status cn_read_valtype(struct cn_reader *reader, cn_valtype *type);
-CN_CHECKED enum cn_status cn_read_reftype(struct cn_reader *reader, cn_valtype *type);
-/* Reads a type index and checks it. */
+/* Reads the index of a function type and checks it. */
 CN_CHECKED enum cn_status cn_read_type_index(const struct cn_loading *loading,
                                              struct cn_reader *reader, uint32_t *index);
-CN_CHECKED enum cn_status cn_read_table_type(struct cn_reader *reader,
+CN_CHECKED enum cn_status cn_read_table_type(const struct cn_module *module,
+                                             struct cn_reader *reader,
                                              struct cn_table_type *type);
 CN_CHECKED enum cn_status cn_read_memory_type(struct cn_reader *reader,
                                               struct cn_memory_type *type);
-CN_CHECKED enum cn_status cn_read_global_type(struct cn_reader *reader,
+CN_CHECKED enum cn_status cn_read_global_type(const struct cn_module *module,
+                                              struct cn_reader *reader,
                                               struct cn_global_type *type);
+/* Reads what follows "tag": an attribute and the index of its type. */
+CN_CHECKED enum cn_status cn_read_tag(const struct cn_loading *loading,
+                                      struct cn_reader *reader, uint32_t *type);
+
+/* ---------------------------------------------------------------- valtype.c */
+
+/* Types as the module has them so far (core 5.3); numbers become canonical. */
+CN_CHECKED enum cn_status cn_read_valtype(const struct cn_module *module,
+                                          struct cn_reader *reader, cn_valtype *type);
+CN_CHECKED enum cn_status cn_read_reftype(const struct cn_module *module,
+                                          struct cn_reader *reader, cn_valtype *type);
+/* A heap type, as the reference that may be null or not. */
+CN_CHECKED enum cn_status cn_read_heaptype(const struct cn_module *module,
+                                           struct cn_reader *reader, bool nullable,
+                                           cn_valtype *type);
+/* As cn_read_valtype, and the packed types. */
+CN_CHECKED enum cn_status cn_read_storage_type(const struct cn_module *module,
+                                               struct cn_reader *reader, cn_valtype *type);
+
+/* ---------------------------------------------------------------- type_groups.c */
+
+/* Recursive groups by what they are, to find equal ones. */
+struct cn_group_table {
+    struct cn_group_slot *slots;
+    uint32_t capacity;
+    uint32_t count;
+};
+
+/* The group of the types [first, type_count) is complete: gives its types canonical numbers and
+ * rewrites what refers to them. */
+CN_CHECKED enum cn_status cn_close_group(struct cn_loading *loading,
+                                         struct cn_group_table *table, uint32_t first);
+void cn_group_table_free(struct cn_loading *loading, struct cn_group_table *table);
 
 /* ---------------------------------------------------------------- section_imports.c */
 

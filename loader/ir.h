@@ -92,6 +92,7 @@ struct cn_translator {
     const struct cn_module *module;
     struct cn_allocator allocator;
     enum cn_status status;      /* the first failure; everything stops soon after */
+    const char *refused;        /* an operator that cannot be translated */
 
     /* The function at hand. */
     const struct cn_functype *type;
@@ -290,6 +291,9 @@ static inline int64_t cn_code_s64(struct cn_translator *t)
     }
 }
 
+/* skip.c: read a heap type, a value type; what the machine knows of it (cn_valtype_code). */
+uint8_t cn_code_heaptype(struct cn_translator *t);
+uint8_t cn_code_valtype(struct cn_translator *t);
 /* skip.c: moves `at` behind what belongs to an operator. */
 void cn_skip_immediates(struct cn_translator *t, uint32_t op);
 

@@ -6,6 +6,8 @@ static enum cn_status validate_bodies(struct cn_loading *loading)
 {
     struct cn_module *module = loading->module;
 
+    if (module->memory_count > 0 && module->memories[0].is_64)
+        cn_rules_set_address(loading->validator, CN_I64);
     for (uint32_t i = module->imported_func_count; i < module->func_count; i++)
         CN_TRY(cn_validate_body(loading->validator, &module->funcs[i]));
     return CN_OK;
@@ -36,7 +38,6 @@ enum cn_status cn_load(struct cn_bytes file, struct cn_allocator allocator,
 
     struct cn_loading loading = {.module = module, .allocator = allocator, .error = error};
     enum cn_status status = load(&loading);
-    cn_free(allocator, loading.sigs, loading.sig_room * sizeof *loading.sigs);
     cn_validator_free(loading.validator);
     if (status != CN_OK) {
         cn_module_free(module);

@@ -61,19 +61,24 @@ void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_func
 /* The type of a block: none, one result, or a type of the module (core 5.4.1). */
 static const struct cn_functype *read_block_type(struct cn_translator *t)
 {
-    static const cn_valtype singles[] = {CN_I32, CN_I64, CN_F32, CN_F64, CN_V128, CN_FUNCREF,
-                                         CN_EXTERNREF};
+    static const cn_valtype singles[] = {CN_I32,       CN_I64,    CN_F32,   CN_F64,  CN_V128,
+                                         CN_FUNCREF, CN_EXTERNREF, CN_ANYREF, CN_EXNREF};
     static const struct cn_functype none = {0, 0, singles, 0, 0};
     static const struct cn_functype results[] = {
         {0, 1, &singles[0], 0, 1}, {0, 1, &singles[1], 0, 1}, {0, 1, &singles[2], 0, 1},
         {0, 1, &singles[3], 0, 1}, {0, 1, &singles[4], 0, 2}, {0, 1, &singles[5], 0, 1},
-        {0, 1, &singles[6], 0, 1}};
-    int64_t code = cn_code_s64(t);
+        {0, 1, &singles[6], 0, 1}, {0, 1, &singles[7], 0, 1}, {0, 1, &singles[8], 0, 1}};
+    uint8_t byte = *t->at;
 
-    if (code >= 0)
-        return cn_module_functype(t->module, (uint32_t)code);
+    if ((byte & 0xc0) != 0x40)
+        return cn_module_functype(t->module, cn_code_u32(t));
+    if (byte == 0x40) {
+        t->at++;
+        return &none;
+    }
+    uint8_t code = cn_code_valtype(t);
     for (size_t i = 0; i < sizeof singles / sizeof singles[0]; i++)
-        if (cn_valtype_code(singles[i]) == ((uint64_t)code & 0x7f))
+        if (cn_valtype_code(singles[i]) == code)
             return &results[i];
     return &none;
 }

@@ -72,6 +72,11 @@ enum cn_status cn_read_s33(struct cn_reader *reader, int64_t *result)
     return CN_OK;
 }
 
+enum cn_status cn_read_u64(struct cn_reader *reader, uint64_t *result)
+{
+    return read_leb(reader, 64, false, result);
+}
+
 enum cn_status cn_read_s64(struct cn_reader *reader, int64_t *result)
 {
     uint64_t value;

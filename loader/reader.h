@@ -40,6 +40,7 @@ static inline uint64_t cn_reader_offset(const struct cn_reader *reader)
 CN_CHECKED enum cn_status cn_read_long_u32(struct cn_reader *reader, uint32_t *result);
 CN_CHECKED enum cn_status cn_read_long_s32(struct cn_reader *reader, int32_t *result);
 CN_CHECKED enum cn_status cn_read_s64(struct cn_reader *reader, int64_t *result);
+CN_CHECKED enum cn_status cn_read_u64(struct cn_reader *reader, uint64_t *result);
 /* A number of 33 bits, as block types have it. */
 CN_CHECKED enum cn_status cn_read_s33(struct cn_reader *reader, int64_t *result);
 

@@ -16,7 +16,7 @@ enum cn_status cn_decode_globals(struct cn_loading *loading, struct cn_reader *r
     module->globals = globals;
     for (uint32_t i = 0; i < count; i++) {
         struct cn_globaldecl *global = &globals[imported + i];
-        CN_TRY(cn_read_global_type(reader, &global->type));
+        CN_TRY(cn_read_global_type(module, reader, &global->type));
         CN_TRY(cn_validate_constant(loading->validator, reader, global->type.type,
                                     &global->init));
         module->global_count++; /* now later globals may name it */
@@ -41,21 +41,23 @@ static enum cn_status read_active_table(struct cn_loading *loading, struct cn_re
         return cn_fail(reader->error, CN_INVALID, offset,
                        "unknown table %u: an element segment names it, but there are %u",
                        segment->table, module->table_count);
-    return cn_validate_constant(loading->validator, reader, CN_I32, &segment->offset);
+    return cn_validate_constant(loading->validator, reader,
+                                module->tables[segment->table].type.is_64 ? CN_I64 : CN_I32,
+                                &segment->offset);
 }
 
 /* What the segment holds: functions, unless it says something else. */
-static enum cn_status read_element_type(struct cn_reader *reader, uint32_t flags,
-                                        cn_valtype *type)
+static enum cn_status read_element_type(const struct cn_module *module, struct cn_reader *reader,
+                                        uint32_t flags, cn_valtype *type)
 {
     uint64_t offset = cn_reader_offset(reader);
     uint8_t kind;
 
-    *type = CN_FUNCREF;
+    *type = flags & HAS_EXPRESSIONS ? CN_FUNCREF : cn_ref_abstract(CN_HEAP_FUNC, false);
     if (!(flags & (NOT_ACTIVE | HAS_TABLE_OR_IS_DECLARATIVE)))
         return CN_OK;
     if (flags & HAS_EXPRESSIONS)
-        return cn_read_reftype(reader, type);
+        return cn_read_reftype(module, reader, type);
     CN_TRY(cn_read_u8(reader, &kind));
     if (kind != 0)
         return cn_fail(reader->error, CN_MALFORMED, offset,
@@ -101,6 +103,20 @@ static enum cn_status read_exprs(struct cn_loading *loading, struct cn_reader *r
     return CN_OK;
 }
 
+static enum cn_status check_elements(const struct cn_loading *loading, uint64_t offset,
+                                     const struct cn_element_segment *segment)
+{
+    const struct cn_module *module = loading->module;
+    cn_valtype element = module->tables[segment->table].type.element;
+    char text[CN_TYPE_TEXT], other[CN_TYPE_TEXT];
+
+    if (cn_valtype_is_subtype(module->types, segment->type, element))
+        return CN_OK;
+    return cn_fail(loading->error, CN_INVALID, offset,
+                   "type mismatch: table %u expects elements of %s, found %s", segment->table,
+                   cn_type_text(element, text), cn_type_text(segment->type, other));
+}
+
 static enum cn_status read_element(struct cn_loading *loading, struct cn_reader *reader,
                                    struct cn_element_segment *segment)
 {
@@ -117,14 +133,9 @@ static enum cn_status read_element(struct cn_loading *loading, struct cn_reader 
                                                             : CN_SEGMENT_PASSIVE;
     else
         CN_TRY(read_active_table(loading, reader, flags, segment));
-    CN_TRY(read_element_type(reader, flags, &segment->type));
-    if (segment->mode == CN_SEGMENT_ACTIVE &&
-        segment->type != loading->module->tables[segment->table].type.element)
-        return cn_fail(reader->error, CN_INVALID, offset,
-                       "type mismatch: table %u expects elements of %s, found %s",
-                       segment->table,
-                       cn_valtype_name(loading->module->tables[segment->table].type.element),
-                       cn_valtype_name(segment->type));
+    CN_TRY(read_element_type(loading->module, reader, flags, &segment->type));
+    if (segment->mode == CN_SEGMENT_ACTIVE)
+        CN_TRY(check_elements(loading, offset, segment));
     return flags & HAS_EXPRESSIONS ? read_exprs(loading, reader, segment)
                                    : read_funcs(loading, reader, segment);
 }
@@ -171,7 +182,9 @@ static enum cn_status read_data(struct cn_loading *loading, struct cn_reader *re
             return cn_fail(reader->error, CN_INVALID, offset,
                            "unknown memory %u: a data segment names it, but there are %u",
                            segment->memory, loading->module->memory_count);
-        CN_TRY(cn_validate_constant(loading->validator, reader, CN_I32, &segment->offset));
+        bool is_64 = loading->module->memories[segment->memory].is_64;
+        CN_TRY(cn_validate_constant(loading->validator, reader, is_64 ? CN_I64 : CN_I32,
+                                    &segment->offset));
     }
     return cn_read_sized(reader, "data segment", &segment->bytes);
 }

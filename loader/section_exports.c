@@ -8,16 +8,16 @@ static enum cn_status read_export(struct cn_loading *loading, struct cn_reader *
 {
     struct cn_module *module = loading->module;
     const uint32_t counts[] = {module->func_count, module->table_count, module->memory_count,
-                               module->global_count};
+                               module->global_count, module->tag_count};
     uint64_t offset;
     uint8_t kind;
 
     CN_TRY(cn_read_name(reader, "name of an export", &export->name));
     offset = cn_reader_offset(reader);
     CN_TRY(cn_read_u8(reader, &kind));
-    if (kind > CN_EXTERN_GLOBAL)
+    if (kind > CN_EXTERN_TAG)
         return cn_fail(reader->error, CN_MALFORMED, offset,
-                       "malformed export kind: expected 0 to 3, found 0x%02x", kind);
+                       "malformed export kind: expected 0 to 4, found 0x%02x", kind);
     export->kind = (enum cn_extern_kind)kind;
     CN_TRY(cn_read_u32(reader, &export->index));
     if (export->index >= counts[kind])

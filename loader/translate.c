@@ -195,6 +195,12 @@ static void end_function(struct cn_translator *t)
 
 /* ------------------------------------------------------------------ operator by operator */
 
+static void refuse_operator(struct cn_translator *t, uint32_t op)
+{
+    t->status = CN_INVALID;
+    t->refused = cn_wasm_infos[CN_WASM_PLACE(op)].text;
+}
+
 /* Code that nothing reaches is read over; blocks are still counted. */
 static void skip_operator(struct cn_translator *t, uint32_t op)
 {
@@ -203,6 +209,8 @@ static void skip_operator(struct cn_translator *t, uint32_t op)
     if (op == CN_WASM_BLOCK || op == CN_WASM_LOOP || op == CN_WASM_IF || op == CN_WASM_ELSE ||
         op == CN_WASM_END)
         how->lower(t, how);
+    else if (how == NULL)
+        refuse_operator(t, op);
     else
         cn_skip_immediates(t, op);
 }
@@ -228,15 +236,34 @@ static void translate_body(struct cn_translator *t)
             t->ordinal++;
         }
         const struct cn_lowering *how = &lowerings[CN_WASM_PLACE(op)];
+        if (CN_UNLIKELY(how->lower == NULL)) {
+            refuse_operator(t, op);
+            return;
+        }
         how->lower(t, how);
         if (CN_UNLIKELY(t->ir_count > t->ir_limit))
             t->status = CN_TOO_LARGE;
     }
 }
 
+/* What the validator lets through and the translator cannot do yet. */
+static const char *beyond_us(const struct cn_module *module)
+{
+    if (module->memory_count > 1 || (module->memory_count == 1 && module->memories[0].is_64) ||
+        (module->memory_count == 1 && module->memories[0].page_log2 != CN_PAGE_LOG2))
+        return "several, 64-bit or finely paged memories";
+    for (uint32_t i = 0; i < module->table_count; i++)
+        if (module->tables[i].type.is_64 || module->tables[i].init.code.size > 0)
+            return "64-bit or initialised tables";
+    return NULL;
+}
+
 enum cn_status cn_translate(struct cn_translator *t, uint32_t func, struct cn_code *code,
                             struct cn_error *error)
 {
+    if (beyond_us(t->module) != NULL)
+        return cn_fail(error, CN_INVALID, CN_NO_OFFSET,
+                       "the module has %s, which are not supported yet", beyond_us(t->module));
     begin_function(t, func);
     if (t->status == CN_OK)
         translate_body(t);
@@ -253,6 +280,9 @@ enum cn_status cn_translate(struct cn_translator *t, uint32_t func, struct cn_co
         return cn_fail(error, CN_TOO_LARGE, at,
                        "function %u needs more than %u slots for locals and operands, or far more "
                        "register code than its size allows", func, CN_FRAME_MAX);
+    if (t->status == CN_INVALID)
+        return cn_fail(error, CN_INVALID, at, "function %u uses %s, which is not supported yet",
+                       func, t->refused);
     return cn_fail(error, t->status, at, "no memory left to translate function %u", func);
 }
 
