@@ -27,6 +27,16 @@
 #define CN_SPARE_OR(in_register, in_memory) (in_memory)
 #endif
 
+/* Bytes of a vector of 16, by number: 0 for numbers of 16 and more. */
+#if defined(__x86_64__)
+#define CN_BYTES_AT(bytes, numbers)                                                                \
+    __builtin_ia32_pshufb128((cn_chars)(bytes), (cn_chars)((numbers) | ((numbers) > 15)))
+typedef char cn_chars __attribute__((vector_size(16)));
+#else
+#include <arm_neon.h>
+#define CN_BYTES_AT(bytes, numbers) vqtbl1q_u8((uint8x16_t)(bytes), (uint8x16_t)(numbers))
+#endif
+
 #define CN_LIKELY(x) __builtin_expect(!!(x), 1)
 #define CN_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -318,6 +318,8 @@ void cn_lower_retype(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_select(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_load(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_store(struct cn_translator *t, const struct cn_lowering *how);
+/* Reads what follows a load or store, and gives the offset. */
+uint32_t cn_code_offset(struct cn_translator *t);
 
 /* lower_control.c */
 void cn_lower_block(struct cn_translator *t, const struct cn_lowering *how);
@@ -357,6 +359,13 @@ void cn_lower_table_grow(struct cn_translator *t, const struct cn_lowering *how)
 
 /* lower_vector.c */
 void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_vector(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_shuffle(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_replace_lane(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_extract_lane(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_load_lane(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_store_lane(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_wide(struct cn_translator *t, const struct cn_lowering *how);
 
 /* lower_call.c */
 void cn_lower_call(struct cn_translator *t, const struct cn_lowering *how);

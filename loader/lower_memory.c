@@ -19,7 +19,8 @@ static struct access access_of(uint32_t insn)
     ACCESS(LOAD8_U); ACCESS(LOAD8_S); SCALED(LOAD16_U, 1); SCALED(LOAD16_S, 1);
     SCALED(LOAD32_U, 2); SCALED(LOAD32_S, 2); SCALED(LOAD64, 3); SCALED(LOAD_F32, 2);
     SCALED(LOAD_F64, 3);
-    ACCESS(STORE8); SCALED(STORE16, 1); SCALED(STORE32, 2); SCALED(STORE64, 3);
+    ACCESS(LOAD_V128); ACCESS(LOAD32_SPLAT); ACCESS(LOAD64_SPLAT);
+    ACCESS(STORE_V128); ACCESS(STORE8); SCALED(STORE16, 1); SCALED(STORE32, 2); SCALED(STORE64, 3);
     SCALED(STORE_F32, 2); SCALED(STORE_F64, 3);
     default: return (struct access){(uint16_t)insn, 0, 0, 0};
     }
@@ -43,7 +44,7 @@ static struct cn_ir *emit_access(struct cn_translator *t, uint32_t insn,
         ir->s[0] = taken.s[1];
         ir->s[1] = taken.s[0];
         *operands = 2;
-    } else if (inner && inner->insn == CN_INSN_ADD) {
+    } else if (inner && inner->insn == CN_INSN_ADD && access.two) {
         const struct cn_ir taken = cn_take(t, inner);
         ir = cn_emit(t, access.two);
         for (int i = 0; i < 2; i++) {
@@ -61,7 +62,7 @@ static struct cn_ir *emit_access(struct cn_translator *t, uint32_t insn,
     return ir;
 }
 
-static uint32_t read_offset(struct cn_translator *t)
+uint32_t cn_code_offset(struct cn_translator *t)
 {
     cn_code_u32(t); /* the alignment is a hint that Cordon has no use for */
     return cn_code_u32(t);
@@ -69,7 +70,7 @@ static uint32_t read_offset(struct cn_translator *t)
 
 void cn_lower_load(struct cn_translator *t, const struct cn_lowering *how)
 {
-    uint32_t offset = read_offset(t);
+    uint32_t offset = cn_code_offset(t);
     struct cn_value address = cn_pop_operand(t, true);
     int operands;
     struct cn_ir *ir = emit_access(t, how->insn, &address, offset, &operands);
@@ -79,7 +80,7 @@ void cn_lower_load(struct cn_translator *t, const struct cn_lowering *how)
 
 void cn_lower_store(struct cn_translator *t, const struct cn_lowering *how)
 {
-    uint32_t offset = read_offset(t);
+    uint32_t offset = cn_code_offset(t);
     const bool is_float = how->type == CN_F32 || how->type == CN_F64;
     struct cn_value value = cn_pop(t);
     struct cn_value address = cn_pop(t);

@@ -11,3 +11,184 @@ void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how)
     t->at += 16;
     cn_push_result(t, ir, how->result);
 }
+
+/* ------------------------------------------------------------------ arithmetic */
+
+/* A product and what it is added to, or subtracted from, in one instruction. */
+static const struct {
+    uint16_t outer, inner, left, right; /* by the side on which the product stands; 0: none */
+} products[] = {
+    {CN_INSN_F32X4_ADD, CN_INSN_F32X4_MUL, CN_INSN_F32X4_MUL_ADD, CN_INSN_F32X4_MUL_ADD},
+    {CN_INSN_F32X4_SUB, CN_INSN_F32X4_MUL, 0, CN_INSN_F32X4_SUB_MUL},
+    {CN_INSN_F64X2_ADD, CN_INSN_F64X2_MUL, CN_INSN_F64X2_MUL_ADD, CN_INSN_F64X2_MUL_ADD},
+    {CN_INSN_F64X2_SUB, CN_INSN_F64X2_MUL, 0, CN_INSN_F64X2_SUB_MUL},
+};
+
+static struct cn_ir *fuse_product(struct cn_translator *t, uint32_t insn,
+                                  const struct cn_value *values)
+{
+    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++) {
+        for (int side = 0; side < 2 && products[i].outer == insn; side++) {
+            uint32_t fused = side ? products[i].right : products[i].left;
+            struct cn_ir *inner = fused ? cn_fusible(t, &values[side]) : NULL;
+            if (inner == NULL || inner->insn != products[i].inner)
+                continue;
+            const struct cn_ir taken = cn_take(t, inner);
+            struct cn_ir *ir = cn_emit(t, fused);
+            ir->s[0] = taken.s[0];
+            ir->s[1] = taken.s[1];
+            cn_set_operand(ir, 2, &values[1 - side]);
+            return ir;
+        }
+    }
+    return NULL;
+}
+
+/* Pops the operands and appends the instruction. */
+static struct cn_ir *emit_vector(struct cn_translator *t, const struct cn_lowering *how)
+{
+    const struct cn_insn_info *info = &cn_insn_infos[how->insn];
+    struct cn_value values[3];
+
+    for (int i = info->operand_count; i-- > 0;)
+        values[i] = cn_pop_operand(t, info->operand_forms[i] & (1 << CN_I));
+    if (how->swap) {
+        struct cn_value swapped = values[0];
+        values[0] = values[1];
+        values[1] = swapped;
+    }
+    struct cn_ir *ir = fuse_product(t, how->insn, values);
+    if (ir != NULL)
+        return ir;
+    ir = cn_emit(t, how->insn);
+    for (int i = 0; i < info->operand_count; i++)
+        cn_set_operand(ir, i, &values[i]);
+    return ir;
+}
+
+void cn_lower_vector(struct cn_translator *t, const struct cn_lowering *how)
+{
+    struct cn_ir *ir = emit_vector(t, how);
+
+    cn_push_result(t, ir, how->result);
+}
+
+void cn_lower_shuffle(struct cn_translator *t, const struct cn_lowering *how)
+{
+    struct cn_ir *ir = emit_vector(t, how);
+
+    ir->wide[0] = cn_load_u64(t->at);
+    ir->wide[1] = cn_load_u64(t->at + 8);
+    t->at += 16;
+    cn_push_result(t, ir, how->result);
+}
+
+/* ------------------------------------------------------------------ lanes */
+
+void cn_lower_replace_lane(struct cn_translator *t, const struct cn_lowering *how)
+{
+    struct cn_ir *ir = emit_vector(t, how);
+
+    ir->x[0] = *t->at++;
+    cn_push_result(t, ir, how->result);
+}
+
+static uint32_t lane_bits(uint32_t insn)
+{
+    switch (insn) {
+    case CN_INSN_LANE8_S:
+    case CN_INSN_LANE8_U:
+    case CN_INSN_STORE8_LANE:
+        return 8;
+    case CN_INSN_LANE16_S:
+    case CN_INSN_LANE16_U:
+    case CN_INSN_STORE16_LANE:
+        return 16;
+    case CN_INSN_LANE_F32:
+    case CN_INSN_I64_SHR_U:
+    case CN_INSN_STORE32_LANE:
+        return 32;
+    default:
+        return 64;
+    }
+}
+
+/* A lane is some bits of one of the vector's two slots. */
+void cn_lower_extract_lane(struct cn_translator *t, const struct cn_lowering *how)
+{
+    uint32_t first_bit = *t->at++ * lane_bits(how->insn);
+    uint32_t insn = how->insn == CN_INSN_I64_SHR_U && first_bit % 64 == 0 ? CN_INSN_MOV
+                                                                           : how->insn;
+    struct cn_value vector = cn_pop(t);
+    uint16_t slot = (uint16_t)(vector.slot + first_bit / 64);
+    bool is_move = insn == CN_INSN_MOV || insn == CN_INSN_MOV_F64;
+
+    if (is_move && slot == cn_home(t, t->stack_count)) {
+        cn_push_home(t, how->result);
+        return;
+    }
+    struct cn_ir *ir = cn_emit(t, insn);
+    ir->s[0] = slot;
+    if (insn == CN_INSN_I64_SHR_U) {
+        ir->forms[2] = CN_I;
+        ir->imm[1] = (int32_t)(first_bit % 64);
+    } else if (!is_move) {
+        ir->x[0] = first_bit % 64;
+    }
+    cn_push_result(t, ir, how->result);
+}
+
+/* One lane is loaded, the others stay. */
+void cn_lower_load_lane(struct cn_translator *t, const struct cn_lowering *how)
+{
+    uint32_t offset = cn_code_offset(t);
+    struct cn_ir *ir = emit_vector(t, how);
+
+    ir->x[0] = offset;
+    ir->x[1] = *t->at++;
+    cn_push_result(t, ir, how->result);
+}
+
+void cn_lower_store_lane(struct cn_translator *t, const struct cn_lowering *how)
+{
+    uint32_t offset = cn_code_offset(t);
+    uint32_t first_bit = *t->at++ * lane_bits(how->insn);
+    struct cn_value vector = cn_pop(t);
+    struct cn_value address = cn_pop_operand(t, false);
+    struct cn_ir *ir = cn_emit(t, how->insn);
+
+    cn_set_operand(ir, 0, &address);
+    ir->s[1] = (uint16_t)(vector.slot + first_bit / 64);
+    ir->x[0] = offset;
+    ir->x[1] = first_bit % 64;
+}
+
+/* ------------------------------------------------------------------ wide arithmetic */
+
+/* Two numbers become a pair of slots: sums of such pairs, where they stand on the operand stack,
+ * or the product of two numbers. */
+void cn_lower_wide(struct cn_translator *t, const struct cn_lowering *how)
+{
+    const struct cn_insn_info *info = &cn_insn_infos[how->insn];
+    struct cn_ir *ir;
+
+    if (info->operands[0] == CN_OF_V128) {
+        uint32_t first = t->stack_count - 4;
+        cn_settle_from(t, first);
+        cn_truncate(t, first);
+        ir = cn_emit(t, how->insn);
+        ir->s[0] = cn_home(t, first);
+        ir->s[1] = cn_home(t, first + 2);
+    } else {
+        struct cn_value b = cn_pop_operand(t, true);
+        struct cn_value a = cn_pop_operand(t, b.kind != CN_VALUE_CONST);
+        ir = cn_emit(t, how->insn);
+        cn_set_operand(ir, 0, &a);
+        cn_set_operand(ir, 1, &b);
+    }
+    ir->d = cn_home(t, t->stack_count);
+    ir->result_class = CN_CLASS_PAIR;
+    ir->flags |= CN_IR_TEMP | CN_IR_KEEP;
+    cn_push_home(t, how->result);
+    cn_push_home(t, how->result);
+}

@@ -216,38 +216,93 @@ static void run_unlinkable(const char *place, const char *expected, const char *
 
 /* ------------------------------------------------------------------ values */
 
-static union cn_slot parse_value(const char *word)
+static int is_vector(const char *word)
 {
-    union cn_slot slot = {0};
-    const char *value = strchr(word, ':') + 1;
-
-    if (strncmp(word, "externref", 9) == 0 || strncmp(word, "funcref", 7) == 0)
-        slot.u64 = strcmp(value, "null") == 0 ? 0 : strtoull(value, NULL, 10) + 1;
-    else
-        slot.u64 = strtoull(value, NULL, 10);
-    return slot;
+    return strncmp(word, "v128", 4) == 0;
 }
 
-static int is_nan(const char *word, uint64_t bits)
+static int is_nan(const char *type, const char *value, uint64_t bits)
 {
-    int wide = word[1] == '6';
+    int wide = type[1] == '6';
     uint64_t quiet = wide ? 0x7ff8000000000000u : 0x7fc00000u;
     uint64_t sign = wide ? 0x8000000000000000u : 0x80000000u;
 
-    if (strstr(word, "canonical") != NULL)
+    if (strncmp(value, "nan:canonical", 13) == 0)
         return (bits & ~sign) == quiet;
     return (bits & quiet) == quiet;
 }
 
-static int matches(const char *word, union cn_slot slot)
+/* A vector is "v128:TYPE:LANE,LANE...". Writes its lanes, or compares them with what is there. */
+static int take_lanes(const char *word, union cn_slot *slots, int compare)
 {
+    const char *type = word + 5;
+    const char *value = strchr(type, ':') + 1;
+    unsigned bits = (unsigned)strtoul(type + 1, NULL, 10);
+    int equal = 1;
+
+    for (unsigned at = 0; at < 128; at += bits) {
+        uint64_t mask = ~0ull >> (64 - bits);
+        uint64_t found = slots[at / 64].u64 >> at % 64 & mask;
+        if (strncmp(value, "nan:", 4) == 0)
+            equal = equal && is_nan(type, value, found);
+        else if (compare)
+            equal = equal && found == (strtoull(value, NULL, 10) & mask);
+        else
+            slots[at / 64].u64 |= (strtoull(value, NULL, 10) & mask) << at % 64;
+        value += strcspn(value, ",");
+        value += *value == ',';
+    }
+    return equal;
+}
+
+/* Writes the value to its slot, or two; returns how many. */
+static int parse_value(const char *word, union cn_slot *slots)
+{
+    const char *value = strchr(word, ':') + 1;
+
+    slots[0].u64 = 0;
+    if (is_vector(word)) {
+        slots[1].u64 = 0;
+        take_lanes(word, slots, 0);
+        return 2;
+    }
+    if (strncmp(word, "externref", 9) == 0 || strncmp(word, "funcref", 7) == 0)
+        slots[0].u64 = strcmp(value, "null") == 0 ? 0 : strtoull(value, NULL, 10) + 1;
+    else
+        slots[0].u64 = strtoull(value, NULL, 10);
+    return 1;
+}
+
+static int matches_one(const char *word, union cn_slot *slots)
+{
+    union cn_slot slot = slots[0], expected;
+
+    if (is_vector(word))
+        return take_lanes(word, slots, 1);
     if (strncmp(word, "i32", 3) == 0 || strncmp(word, "f32", 3) == 0)
         slot.u64 = slot.u32;
     if (strstr(word, ":nan:") != NULL)
-        return is_nan(word, slot.u64);
+        return is_nan(word, word + 4, slot.u64);
     if (strncmp(word, "funcref", 7) == 0 && strcmp(word + 8, "null") != 0)
         return slot.u64 != 0;
-    return slot.u64 == parse_value(word).u64;
+    parse_value(word, &expected);
+    return slot.u64 == expected.u64;
+}
+
+/* One value, or several with bars between them of which any will do. */
+static int matches(const char *word, union cn_slot *slots)
+{
+    char one[400];
+
+    for (;;) {
+        size_t length = strcspn(word, "|");
+        snprintf(one, sizeof one, "%.*s", (int)length, word);
+        if (matches_one(one, slots))
+            return 1;
+        if (word[length] == '\0')
+            return 0;
+        word += length + 1;
+    }
 }
 
 /* ------------------------------------------------------------------ actions */
@@ -264,43 +319,52 @@ static int split(char **words, int count, int *values)
     return at - 2;
 }
 
+/* Gives the slots of the results, too. */
 static enum cn_status act(char **words, int arguments, union cn_slot *results,
-                          uint32_t *result_count)
+                          uint32_t *result_slots)
 {
-    static union cn_slot slots[WORDS_MAX];
+    static union cn_slot slots[2 * WORDS_MAX];
     struct cn_instance *instance = instance_named(words[0]);
     struct cn_extern found;
 
     if (instance == NULL || !cn_instance_export(instance, bytes_from_hex(words[1]), &found))
         return CN_NOT_FOUND;
     if (found.kind == CN_EXTERN_GLOBAL) {
-        results[0] = found.global->value;
-        *result_count = 1;
+        results[0] = found.global->values[0];
+        results[1] = found.global->values[1];
+        *result_slots = cn_valtype_slots(found.global->type.type);
         return CN_OK;
     }
-    for (int i = 0; i < arguments; i++)
-        slots[i] = parse_value(words[2 + i]);
-    *result_count = found.func->type->result_count;
+    for (int i = 0, at = 0; i < arguments; i++)
+        at += parse_value(words[2 + i], slots + at);
+    *result_slots = found.func->type->result_slots;
     return machine_call(store, found.func, preempt, slots, results);
 }
 
 static void run_return(const char *place, char **words, int count)
 {
     static union cn_slot results[2000];
-    uint32_t result_count;
+    uint32_t result_slots;
     int values, arguments = split(words, count, &values);
-    enum cn_status status = act(words, arguments, results, &result_count);
+    enum cn_status status = act(words, arguments, results, &result_slots);
 
     if (status != CN_OK) {
         fail(place, "%s: %s", words[1], trap_text[status]);
         return;
     }
-    for (int i = 0; values + i < count; i++) {
+    for (uint32_t at = 0; values < count; values++) {
+        uint32_t slots = is_vector(words[values]) ? 2 : 1;
+        unsigned long long low = results[at].u64, high = results[at + 1].u64;
         char found[40];
-        if ((uint32_t)i < result_count && matches(words[values + i], results[i]))
+        if (at + slots <= result_slots && matches(words[values], results + at)) {
+            at += slots;
             continue;
-        snprintf(found, sizeof found, "0x%llx", (unsigned long long)results[i].u64);
-        fail(place, "found %s, expected %s", found, words[values + i]);
+        }
+        if (slots == 2)
+            snprintf(found, sizeof found, "0x%016llx%016llx", high, low);
+        else
+            snprintf(found, sizeof found, "0x%llx", low);
+        fail(place, "found %s, expected %s", found, words[values]);
         return;
     }
     passed++;
@@ -309,9 +373,9 @@ static void run_return(const char *place, char **words, int count)
 static void run_trap(const char *place, const char *expected, char **words, int count)
 {
     static union cn_slot results[2000];
-    uint32_t result_count;
+    uint32_t result_slots;
     int values, arguments = split(words, count, &values);
-    enum cn_status status = act(words, arguments, results, &result_count);
+    enum cn_status status = act(words, arguments, results, &result_slots);
 
     if (status == CN_OK)
         fail(place, "%s returned, expected: %s", words[1], expected);
