@@ -18,11 +18,27 @@ void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how)
 static const struct {
     uint16_t outer, inner, left, right; /* by the side on which the product stands; 0: none */
 } products[] = {
+    {CN_INSN_F32X4_ADD, CN_INSN_F32X4_MUL_LOAD, CN_INSN_F32X4_MUL_ADD_LOAD,
+     CN_INSN_F32X4_MUL_ADD_LOAD},
+    {CN_INSN_F64X2_ADD, CN_INSN_F64X2_MUL_LOAD, CN_INSN_F64X2_MUL_ADD_LOAD,
+     CN_INSN_F64X2_MUL_ADD_LOAD},
     {CN_INSN_F32X4_ADD, CN_INSN_F32X4_MUL, CN_INSN_F32X4_MUL_ADD, CN_INSN_F32X4_MUL_ADD},
     {CN_INSN_F32X4_SUB, CN_INSN_F32X4_MUL, 0, CN_INSN_F32X4_SUB_MUL},
     {CN_INSN_F64X2_ADD, CN_INSN_F64X2_MUL, CN_INSN_F64X2_MUL_ADD, CN_INSN_F64X2_MUL_ADD},
     {CN_INSN_F64X2_SUB, CN_INSN_F64X2_MUL, 0, CN_INSN_F64X2_SUB_MUL},
 };
+
+static bool is_load(const struct cn_ir *ir)
+{
+    return cn_insn_infos[ir->insn].traits & CN_INSN_IS_LOAD;
+}
+
+/* The operator of an instruction that loads comes later than the load: what trapped there traps
+ * here, with so many more operators behind it. */
+static void note_late(const struct cn_translator *t, struct cn_ir *ir, const struct cn_ir *taken)
+{
+    ir->late = taken->late + t->ordinal - taken->ordinal;
+}
 
 static struct cn_ir *fuse_product(struct cn_translator *t, uint32_t insn,
                                   const struct cn_value *values)
@@ -31,15 +47,77 @@ static struct cn_ir *fuse_product(struct cn_translator *t, uint32_t insn,
         for (int side = 0; side < 2 && products[i].outer == insn; side++) {
             uint32_t fused = side ? products[i].right : products[i].left;
             struct cn_ir *inner = fused ? cn_fusible(t, &values[side]) : NULL;
-            if (inner == NULL || inner->insn != products[i].inner)
+            if (inner == NULL || inner->insn != products[i].inner ||
+                (is_load(inner) && inner->forms[3] != CN_I))
                 continue;
             const struct cn_ir taken = cn_take(t, inner);
             struct cn_ir *ir = cn_emit(t, fused);
             ir->s[0] = taken.s[0];
             ir->s[1] = taken.s[1];
             cn_set_operand(ir, 2, &values[1 - side]);
+            ir->x[0] = taken.x[0];
+            ir->x[1] = (uint32_t)taken.imm[2];
+            if (is_load(&taken))
+                note_late(t, ir, &taken);
             return ir;
         }
+    }
+    return NULL;
+}
+
+/* An operator whose right operand, or either where it may change places, is loaded. */
+static const struct {
+    uint16_t outer, fused;
+    bool either_side;
+} loaded[] = {
+    {CN_INSN_F32X4_ADD, CN_INSN_F32X4_ADD_LOAD, true},
+    {CN_INSN_F32X4_SUB, CN_INSN_F32X4_SUB_LOAD, false},
+    {CN_INSN_F32X4_MUL, CN_INSN_F32X4_MUL_LOAD, true},
+    {CN_INSN_F64X2_ADD, CN_INSN_F64X2_ADD_LOAD, true},
+    {CN_INSN_F64X2_SUB, CN_INSN_F64X2_SUB_LOAD, false},
+    {CN_INSN_F64X2_MUL, CN_INSN_F64X2_MUL_LOAD, true},
+    {CN_INSN_I8X16_ADD, CN_INSN_I8X16_ADD_LOAD, true},
+    {CN_INSN_I8X16_EQ, CN_INSN_I8X16_EQ_LOAD, true},
+    {CN_INSN_I16X8_ADD, CN_INSN_I16X8_ADD_LOAD, true},
+    {CN_INSN_I32X4_ADD, CN_INSN_I32X4_ADD_LOAD, true},
+    {CN_INSN_V128_AND, CN_INSN_V128_AND_LOAD, true},
+    {CN_INSN_V128_OR, CN_INSN_V128_OR_LOAD, true},
+    {CN_INSN_V128_XOR, CN_INSN_V128_XOR_LOAD, true},
+};
+
+/* The load that made the value, when its address is a slot with or without a second addend. */
+static struct cn_ir *load_of(struct cn_translator *t, const struct cn_value *value)
+{
+    struct cn_ir *inner = cn_fusible(t, value);
+
+    if (inner == NULL || inner->forms[1] != CN_S)
+        return NULL;
+    return inner->insn == CN_INSN_LOAD_V128 || inner->insn == CN_INSN_LOAD_V128_2 ? inner : NULL;
+}
+
+static struct cn_ir *fuse_load(struct cn_translator *t, uint32_t insn,
+                               const struct cn_value *values)
+{
+    for (size_t i = 0; i < sizeof loaded / sizeof loaded[0]; i++) {
+        if (loaded[i].outer != insn)
+            continue;
+        int side = 1;
+        struct cn_ir *inner = load_of(t, &values[side]);
+        if (inner == NULL && loaded[i].either_side)
+            inner = load_of(t, &values[side = 0]);
+        if (inner == NULL)
+            return NULL;
+        const struct cn_ir taken = cn_take(t, inner);
+        bool has_two = taken.insn == CN_INSN_LOAD_V128_2;
+        struct cn_ir *ir = cn_emit(t, loaded[i].fused);
+        cn_set_operand(ir, 0, &values[1 - side]);
+        ir->s[1] = taken.s[0];
+        ir->forms[3] = has_two ? taken.forms[2] : CN_I;
+        ir->s[2] = taken.s[1];
+        ir->imm[2] = has_two ? taken.imm[1] : 0;
+        ir->x[0] = taken.x[0];
+        note_late(t, ir, &taken);
+        return ir;
     }
     return NULL;
 }
@@ -57,7 +135,9 @@ static struct cn_ir *emit_vector(struct cn_translator *t, const struct cn_loweri
         values[0] = values[1];
         values[1] = swapped;
     }
-    struct cn_ir *ir = fuse_product(t, how->insn, values);
+    struct cn_ir *ir = fuse_load(t, how->insn, values);
+    if (ir == NULL)
+        ir = fuse_product(t, how->insn, values);
     if (ir != NULL)
         return ir;
     ir = cn_emit(t, how->insn);
