@@ -40,7 +40,7 @@ static const struct {
     cn_valtype type;
 } type_words[] = {
     {"i32", CN_I32}, {"u32", CN_I32}, {"i64", CN_I64}, {"u64", CN_I64}, {"f32", CN_F32},
-    {"f64", CN_F64},
+    {"f64", CN_F64}, {"v128", CN_V128},
 };
 
 static void skip_blanks(const char **at)
@@ -112,7 +112,7 @@ bool cn_api_signature(struct cn_arena *arena, const char *signature,
     if (!parse_signature(&at, types, &params, &results))
         return cn_api_fail(error, CORDON_MISUSE,
                            "signature \"%s\": expected a type at \"%s\", as in "
-                           "\"f64(i32, f64)\" (i32 u32 i64 u64 f32 f64, void)",
+                           "\"f64(i32, f64)\" (i32 u32 i64 u64 f32 f64 v128, void)",
                            signature, at);
     uint32_t count = params + results;
     cn_valtype *kept = cn_arena_array(arena, count, sizeof *kept);

@@ -32,6 +32,9 @@ struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_functype
 
     if (native == NULL || types == NULL)
         return NULL;
+    /* C has no type for a v128. */
+    if (type->param_slots != type->param_count || type->result_slots != type->result_count)
+        return NULL;
     for (uint32_t i = 0; i < type->param_count; i++)
         types[i] = ffi_type_of(cn_functype_params(type)[i]);
     ffi_type *result =

@@ -148,7 +148,8 @@ CORDON_API bool cordon_bind(cordon_linker_t *linker, const char *module, const c
                             cordon_error_t *error);
 
 /* A C function that takes its arguments as an array and writes its result there, without
- * libffi: slots[0...] hold the arguments, the result is written to slots[0]. False traps. */
+ * libffi: slots[0...] hold the arguments, the result is written to slots[0]. False traps. The
+ * signature may have v128 here, which takes two slots, the low half first. */
 typedef bool (*cordon_raw_fn)(void *user, cordon_vm_t *vm, uint64_t *slots);
 CORDON_API bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *name,
                                 const char *signature, cordon_raw_fn function, void *user,

@@ -1,5 +1,5 @@
 /* c += a * b for matrices of f32: the inner loop goes along rows. */
-#include "../kernels/kernel.h"
+#include "kernel.h"
 
 #define SIZE 128
 

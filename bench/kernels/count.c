@@ -1,5 +1,5 @@
 /* How often bytes occur in a text, and the sum of all: comparisons and sums of bytes. */
-#include "../kernels/kernel.h"
+#include "kernel.h"
 
 #define SIZE 16384
 

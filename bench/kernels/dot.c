@@ -1,5 +1,5 @@
 /* The scalar product of vectors of f64, and the greatest element of one of i32: reductions. */
-#include "../kernels/kernel.h"
+#include "kernel.h"
 
 #define SIZE 4096
 

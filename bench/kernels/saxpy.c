@@ -1,5 +1,5 @@
 /* y = a * x + y in f32, as the compiler makes vectors of it. */
-#include "../kernels/kernel.h"
+#include "kernel.h"
 
 #define SIZE 4096
 

@@ -1,5 +1,5 @@
 /* Alpha blending of bytes: widened to 16 bits, multiplied, narrowed. */
-#include "../kernels/kernel.h"
+#include "kernel.h"
 
 #define SIZE 8192
 
