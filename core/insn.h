@@ -51,7 +51,7 @@ struct cn_insn_info {
     uint8_t operands[3];       /* enum cn_of */
     uint8_t operand_forms[3];  /* bit f: the operand may have enum cn_form f */
     uint8_t operand_count;
-    uint16_t forms;            /* start in cn_insn_forms */
+    uint32_t forms;            /* start in cn_insn_forms */
     uint16_t first_variant;
 };
 

@@ -203,7 +203,9 @@ static void write_field(struct cn_translator *t, uint32_t index, uint8_t *at,
         cn_store_u16(at, (uint16_t)t->header);
         return;
     case CN_FIELD_BITS64:
+    case CN_FIELD_OFFSET64:
         cn_store_u64(at, ir->wide[cursor->wide++]);
+        cursor->x += 2;
         return;
     case CN_FIELD_CODE:
         cn_store_u64(at, ir->x[0]);

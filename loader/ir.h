@@ -39,8 +39,8 @@ struct cn_ir {
     uint16_t y[4];       /* 2-byte fields: window, first, count; further targets of MOV2, MOV3 */
     int32_t imm[3];      /* immediates of the operands */
     union {
-        uint32_t x[4];   /* 4-byte fields in the order of the row */
-        uint64_t wide[2]; /* 8-byte ones */
+        uint64_t wide[2]; /* 8-byte fields in the order of the row */
+        uint32_t x[4];   /* 4-byte ones, behind the words that those take */
     };
     uint32_t label;      /* of a branch, or first entry of a table in cn_translator.targets */
     uint32_t weight;     /* operators that are paid for with this instruction */
@@ -274,6 +274,18 @@ static inline uint32_t cn_code_u32(struct cn_translator *t)
     }
 }
 
+static inline uint64_t cn_code_u64(struct cn_translator *t)
+{
+    uint64_t value = 0;
+
+    for (uint32_t shift = 0;; shift += 7) {
+        uint64_t byte = *t->at++;
+        value |= (byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+}
+
 static inline int64_t cn_code_s64(struct cn_translator *t)
 {
     uint64_t value = 0;
@@ -318,8 +330,22 @@ void cn_lower_retype(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_select(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_load(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_store(struct cn_translator *t, const struct cn_lowering *how);
-/* Reads what follows a load or store, and gives the offset. */
-uint32_t cn_code_offset(struct cn_translator *t);
+void cn_lower_atomic(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_fence(struct cn_translator *t, const struct cn_lowering *how);
+
+/* Where an access goes, beside its address: what follows its operator. */
+struct cn_place {
+    uint32_t memory;
+    uint64_t offset;
+    bool is_64; /* the memory's addresses are i64 */
+};
+struct cn_place cn_code_place(struct cn_translator *t);
+/* Memory 0 with addresses of 32 bits: the instructions that name no memory. */
+bool cn_place_is_near(const struct cn_place *place);
+/* The instruction that does the same in any memory, with its address in a slot, and its first
+ * two fields. Its further ones begin with x[3]. */
+uint32_t cn_far_access(uint32_t insn);
+void cn_set_far(struct cn_ir *ir, const struct cn_place *place);
 
 /* lower_control.c */
 void cn_lower_block(struct cn_translator *t, const struct cn_lowering *how);

@@ -52,7 +52,9 @@ void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *h
     const struct cn_functype *type = cn_module_functype(t->module, type_index);
     struct cn_value index = cn_pop_operand(t, false);
     uint16_t window = pop_arguments(t, type);
-    struct cn_ir *ir = cn_emit(t, CN_INSN_CALL_INDIRECT);
+    struct cn_ir *ir = cn_emit(t, t->module->tables[table].type.is_64
+                                      ? CN_INSN_CALL_INDIRECT_64
+                                      : CN_INSN_CALL_INDIRECT);
 
     (void)how;
     cn_set_operand(ir, 0, &index);
@@ -84,7 +86,9 @@ void cn_lower_return_call_indirect(struct cn_translator *t, const struct cn_lowe
     uint16_t window = pop_arguments(t, cn_module_functype(t->module, type_index));
 
     (void)how;
-    struct cn_ir *ir = cn_emit(t, CN_INSN_RETURN_CALL_INDIRECT);
+    struct cn_ir *ir = cn_emit(t, t->module->tables[table].type.is_64
+                                      ? CN_INSN_RETURN_CALL_INDIRECT_64
+                                      : CN_INSN_RETURN_CALL_INDIRECT);
     cn_set_operand(ir, 0, &index);
     ir->y[0] = window;
     ir->x[0] = table;

@@ -92,13 +92,21 @@ void cn_lower_ref_func(struct cn_translator *t, const struct cn_lowering *how)
     cn_push_result(t, ir, CN_HEAP_FUNC);
 }
 
+static uint8_t index_type(bool is_64)
+{
+    return is_64 ? CN_I64 : CN_I32;
+}
+
 /* memory.size, table.size */
 void cn_lower_size(struct cn_translator *t, const struct cn_lowering *how)
 {
     struct cn_ir *ir = cn_emit(t, how->insn);
+    uint32_t index = cn_code_u32(t);
+    bool is_64 = how->insn == CN_INSN_TABLE_SIZE ? t->module->tables[index].type.is_64
+                                                 : t->module->memories[index].is_64;
 
-    ir->x[0] = cn_code_u32(t);
-    cn_push_result(t, ir, CN_I32);
+    ir->x[0] = index;
+    cn_push_result(t, ir, index_type(is_64));
 }
 
 /* These take slots only: what an instruction made is settled first. */
@@ -117,7 +125,7 @@ void cn_lower_memory_grow(struct cn_translator *t, const struct cn_lowering *how
 
     cn_set_operand(ir, 0, &pages);
     ir->x[0] = memory;
-    cn_push_result(t, ir, CN_I32);
+    cn_push_result(t, ir, index_type(t->module->memories[memory].is_64));
 }
 
 /* Bulk operations: three operands in their homes, and one or two indices. The binary format has
@@ -178,5 +186,5 @@ void cn_lower_table_grow(struct cn_translator *t, const struct cn_lowering *how)
     cn_set_operand(ir, 0, &value);
     cn_set_operand(ir, 1, &count);
     ir->x[0] = table;
-    cn_push_result(t, ir, CN_I32);
+    cn_push_result(t, ir, index_type(t->module->tables[table].type.is_64));
 }

@@ -218,29 +218,41 @@ void cn_lower_extract_lane(struct cn_translator *t, const struct cn_lowering *ho
     cn_push_result(t, ir, how->result);
 }
 
+static void set_lane(struct cn_ir *ir, const struct cn_place *place, uint32_t lane)
+{
+    if (cn_place_is_near(place)) {
+        ir->x[0] = (uint32_t)place->offset;
+        ir->x[1] = lane;
+        return;
+    }
+    cn_set_far(ir, place);
+    ir->x[3] = lane;
+}
+
 /* One lane is loaded, the others stay. */
 void cn_lower_load_lane(struct cn_translator *t, const struct cn_lowering *how)
 {
-    uint32_t offset = cn_code_offset(t);
-    struct cn_ir *ir = emit_vector(t, how);
+    const struct cn_place place = cn_code_place(t);
+    const bool is_near = cn_place_is_near(&place);
+    const struct cn_lowering access = {
+        .insn = (uint16_t)(is_near ? how->insn : cn_far_access(how->insn))};
+    struct cn_ir *ir = emit_vector(t, &access);
 
-    ir->x[0] = offset;
-    ir->x[1] = *t->at++;
+    set_lane(ir, &place, *t->at++);
     cn_push_result(t, ir, how->result);
 }
 
 void cn_lower_store_lane(struct cn_translator *t, const struct cn_lowering *how)
 {
-    uint32_t offset = cn_code_offset(t);
+    const struct cn_place place = cn_code_place(t);
     uint32_t first_bit = *t->at++ * lane_bits(how->insn);
     struct cn_value vector = cn_pop(t);
     struct cn_value address = cn_pop_operand(t, false);
-    struct cn_ir *ir = cn_emit(t, how->insn);
+    struct cn_ir *ir = cn_emit(t, cn_place_is_near(&place) ? how->insn : cn_far_access(how->insn));
 
     cn_set_operand(ir, 0, &address);
     ir->s[1] = (uint16_t)(vector.slot + first_bit / 64);
-    ir->x[0] = offset;
-    ir->x[1] = first_bit % 64;
+    set_lane(ir, &place, first_bit % 64);
 }
 
 /* ------------------------------------------------------------------ wide arithmetic */

@@ -249,12 +249,9 @@ static void translate_body(struct cn_translator *t)
 /* What the validator lets through and the translator cannot do yet. */
 static const char *beyond_us(const struct cn_module *module)
 {
-    if (module->memory_count > 1 || (module->memory_count == 1 && module->memories[0].is_64) ||
-        (module->memory_count == 1 && module->memories[0].page_log2 != CN_PAGE_LOG2))
-        return "several, 64-bit or finely paged memories";
     for (uint32_t i = 0; i < module->table_count; i++)
-        if (module->tables[i].type.is_64 || module->tables[i].init.code.size > 0)
-            return "64-bit or initialised tables";
+        if (module->tables[i].init.code.size > 0)
+            return "initialised tables";
     return NULL;
 }
 

@@ -273,12 +273,27 @@ def result_macro(row, form, at):
             'c': 'SET_C(%d, ' % at}[form]
 
 
-def hoist_access(body, offset_at):
-    """The bounds check of READ and WRITE comes before everything else, as a statement."""
-    for macro, check in (('READ', 'LOADED'), ('WRITE', 'STORED')):
-        at = body.find(macro + '(')
-        if at < 0:
+# Words for an access: what checks it, with which fields, and what then does it.
+ACCESSES = {
+    'READ': ('CHECK_ACCESS', ['off'], 'LOADED'),
+    'WRITE': ('CHECK_ACCESS', ['off'], 'STORED'),
+    'READ64': ('CHECK_ACCESS64', ['off'], 'LOADED'),
+    'WRITE64': ('CHECK_ACCESS64', ['off'], 'STORED'),
+    'READ_AT': ('CHECK_ACCESS_AT', ['far', 'mem'], 'LOADED_AT'),
+    'WRITE_AT': ('CHECK_ACCESS_AT', ['far', 'mem'], 'STORED_AT'),
+    'READ_ATOMIC': ('CHECK_ATOMIC', ['far', 'mem'], 'LOADED_AT'),
+    'WRITE_ATOMIC': ('CHECK_ATOMIC', ['far', 'mem'], 'STORED_AT'),
+    'UPDATE': ('CHECK_ATOMIC', ['far', 'mem'], 'UPDATED'),
+}
+
+
+def hoist_access(body, places):
+    """The bounds check of an access comes before everything else, as a statement."""
+    for macro, (check, fields, access) in ACCESSES.items():
+        found = re.search(r'\b%s\(' % macro, body)
+        if not found:
             continue
+        at = found.start()
         depth, end = 0, at + len(macro)
         while True:
             depth += {'(': 1, ')': -1}.get(body[end], 0)
@@ -286,13 +301,10 @@ def hoist_access(body, offset_at):
                 break
             end += 1
         parts = split_arguments(body[at + len(macro) + 1:end])
-        rest = ', '.join([parts[0]] + parts[2:])
-        if macro == 'WRITE':
-            rest += ')'
-            body = body[:at] + 'STORED(' + rest + body[end + 1:] + ';'
-        else:
-            body = body[:at] + 'LOADED(' + rest + ')' + body[end + 1:]
-        return 'CHECK_ACCESS(%s, %s, %d) ' % (parts[0], parts[1], offset_at) + body
+        rest = '%s(%s)' % (access, ', '.join([parts[0]] + parts[2:]))
+        body = body[:at] + rest + (';' if access.startswith('STORED') else '') + body[end + 1:]
+        checked = parts[:2] + [str(places[f]) for f in fields]
+        return '%s(%s) ' % (check, ', '.join(checked)) + body
     return body
 
 
@@ -304,7 +316,7 @@ def handler_body(variant, kinds):
         upper = operand.name.upper()
         lines.append('const %s %s = %s;' % (C_TYPE[operand.type], upper,
                                             read_operand(operand, form, at.get(operand.name, 0))))
-    body = hoist_access(row.body, at.get('off', 0))
+    body = hoist_access(row.body, at)
     if row.result:
         body = re.sub(r'\bD\(', lambda m: result_macro(row, variant.result, at.get('d', 0)), body)
         # D(...) is a whole statement.

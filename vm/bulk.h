@@ -10,7 +10,7 @@
 #define NEXT_CHUNK(n, size, most, price_of)                                                        \
     if ((n) == 0)                                                                                  \
         NEXT(size);                                                                                \
-    const uint32_t chunk = (n) < (most) ? (n) : (most);                                            \
+    const uint32_t chunk = (uint32_t)((n) < (most) ? (n) : (most));                                \
     if (CN_UNLIKELY(FUEL < (int64_t)price_of(chunk))) {                                            \
         t->wanted = price_of(chunk);                                                               \
         CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));                                                     \

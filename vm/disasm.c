@@ -176,6 +176,21 @@ static void put_insn(struct text *text, const struct cn_variant_info *variant,
             put_field(text, &fields, &variant->fields[i]);
 }
 
+/* The text says nothing about the bytes between an instruction's fields. */
+static bool has_clean_gaps(const struct cn_variant_info *variant, const uint8_t *start)
+{
+    uint64_t used = 0xff; /* the number */
+
+    for (uint32_t i = 0; i < variant->field_count; i++) {
+        uint32_t size = cn_field_size((enum cn_field_kind)variant->fields[i].kind);
+        used |= ((1ull << size) - 1) << variant->fields[i].at;
+    }
+    for (uint32_t i = 0; i < variant->size; i++)
+        if (start[i] != 0 && !(used >> i & 1))
+            return false;
+    return true;
+}
+
 /* NULL when no whole instruction stands there. */
 static const struct cn_variant_info *variant_at(const struct cn_code *code, uint32_t offset)
 {
@@ -185,7 +200,10 @@ static const struct cn_variant_info *variant_at(const struct cn_code *code, uint
     if (number >= CN_VARIANT_COUNT)
         return NULL;
     const struct cn_variant_info *variant = &cn_variant_infos[number];
-    return variant->size <= code->size - offset ? variant : NULL;
+    if (variant->size > code->size - offset ||
+        !has_clean_gaps(variant, code->bytes + offset))
+        return NULL;
+    return variant;
 }
 
 /* The entries of a branch table that are there. */

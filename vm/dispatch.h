@@ -114,6 +114,35 @@ typedef CN_HANDLER_CC void cn_handler(CN_PARAMS);
     const uint64_t ea = (uint64_t)(uint32_t)(address) + FIELD32(off_at);                           \
     if (CN_UNLIKELY(ea + sizeof(type) > MEMLEN))                                                   \
         TRAP(CN_TRAP_OUT_OF_BOUNDS_MEMORY);
+/* The same with 64-bit addresses, which the offset may carry beyond the highest one. */
+#define CHECK_ACCESS64(type, address, off_at)                                                      \
+    uint64_t end;                                                                                  \
+    if (CN_UNLIKELY(__builtin_add_overflow((uint64_t)(address),                                    \
+                                           FIELD32(off_at) + (uint64_t)sizeof(type), &end) ||      \
+                    end > MEMLEN))                                                                 \
+        TRAP(CN_TRAP_OUT_OF_BOUNDS_MEMORY);                                                        \
+    const uint64_t ea = end - sizeof(type);
+/* The same in the memory that is named. */
+#define FIND_AT(address, far_at, mem_at)                                                           \
+    struct cn_memory *other = t->instance->memories[FIELD32(mem_at)];                        \
+    uint64_t ea;                                                                                   \
+    if (CN_UNLIKELY(__builtin_add_overflow((uint64_t)(address) & other->address_mask,              \
+                                           FIELD64(far_at), &ea)))                                 \
+        TRAP(CN_TRAP_OUT_OF_BOUNDS_MEMORY);
+#define CHECK_AT(type)                                                                             \
+    if (CN_UNLIKELY(ea > other->size || other->size - ea < sizeof(type)))                          \
+        TRAP(CN_TRAP_OUT_OF_BOUNDS_MEMORY);
+#define CHECK_ACCESS_AT(type, address, far_at, mem_at)                                             \
+    FIND_AT(address, far_at, mem_at) CHECK_AT(type)
+#define CHECK_ATOMIC(type, address, far_at, mem_at)                                                \
+    FIND_AT(address, far_at, mem_at)                                                               \
+    TRAP_IF(ea % sizeof(type) != 0, UNALIGNED_ATOMIC)                                              \
+    CHECK_AT(type)
+#define LOADED_AT(type) (((const struct cn_unaligned_##type *)(other->base + ea))->value)
+#define STORED_AT(type, v) ((struct cn_unaligned_##type *)(other->base + ea))->value = (type)(v)
+#define UPDATED(type, v)                                                                           \
+    const type found = LOADED_AT(type);                                                            \
+    STORED_AT(type, v);
 #define LOADED(type) (((const struct cn_unaligned_##type *)(mem + ea))->value)
 #define STORED(type, v) ((struct cn_unaligned_##type *)(mem + ea))->value = (type)(v)
 
@@ -135,7 +164,7 @@ CN_UNALIGNED(cn_u64x2);
 #define GLOBAL_AT(at) (t->globals[FIELD32(at)]->value.u64)
 #define GLOBAL_V128_AT(at)                                                                         \
     (((struct cn_unaligned_cn_u64x2 *)t->globals[FIELD32(at)]->values)->value)
-#define MEMORY_PAGES(at) (t->instance->memories[FIELD32(at)]->size / CN_PAGE_SIZE)
+#define MEMORY_PAGES(at) cn_memory_pages(t->instance->memories[FIELD32(at)])
 
 /* Returns: the header holds the return address and the caller's frame; the word before the
  * return address is the cost of what follows the call. */

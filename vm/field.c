@@ -5,6 +5,7 @@ uint32_t cn_field_size(enum cn_field_kind kind)
     switch (kind) {
     case CN_FIELD_BITS64:
     case CN_FIELD_CODE:
+    case CN_FIELD_OFFSET64:
         return 8;
     case CN_FIELD_SOURCE:
     case CN_FIELD_RESULT:
@@ -25,6 +26,7 @@ const char *cn_field_prefix(enum cn_field_kind kind)
     case CN_FIELD_FUNC:
         return "func ";
     case CN_FIELD_OFFSET:
+    case CN_FIELD_OFFSET64:
         return "+";
     case CN_FIELD_TARGET:
         return "L";

@@ -13,9 +13,11 @@
 #include "core/module.h"
 #include "governor/account.h"
 #include "vm/program.h"
+#include "vm/sleeper.h"
 
 #define CN_PAGE_SIZE 65536u
-#define CN_MEMORY_PAGES_MAX 65536u
+/* No memory grows beyond: more than a process can map, so that no sum of bytes wraps. */
+#define CN_MEMORY_BYTES_MAX ((uint64_t)1 << 47)
 
 struct cn_thread;
 struct cn_instance;
@@ -46,17 +48,37 @@ struct cn_func {
 struct cn_memory {
     uint8_t *base;      /* never NULL, also when there is nothing to read */
     uint64_t size;      /* bytes, always whole pages */
+    uint64_t address_mask; /* what counts of an address: its low 32 bits, or all 64 */
     uint64_t pages_max; /* as declared; UINT64_MAX when nothing is stated */
+    uint8_t page_log2;
+    bool is_shared;
+    struct cn_sleep_queue sleepers; /* threads that wait at one of its addresses */
     void *grave;        /* test mode: where it was before it moved, made inaccessible */
     uint64_t grave_size;
 };
 
+static inline bool cn_memory_is_64(const struct cn_memory *memory)
+{
+    return memory->address_mask == UINT64_MAX;
+}
+
+static inline uint64_t cn_memory_pages(const struct cn_memory *memory)
+{
+    return memory->size >> memory->page_log2;
+}
+
 struct cn_table {
     void **elements; /* struct cn_func * or an externref; NULL is the null reference */
     uint32_t size;
+    uint64_t index_mask; /* what counts of an index: its low 32 bits, or all 64 */
     uint64_t max;    /* as declared; UINT64_MAX when nothing is stated */
     cn_valtype type;
 };
+
+static inline bool cn_table_is_64(const struct cn_table *table)
+{
+    return table->index_mask == UINT64_MAX;
+}
 
 struct cn_global {
     union {
@@ -153,7 +175,7 @@ CN_CHECKED enum cn_status cn_import_matches(const struct cn_module *module, uint
 int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_t pages);
 
 /* The old size, or -1. New elements are `value`. */
-int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint32_t count,
+int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint64_t count,
                       void *value);
 
 #endif

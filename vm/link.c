@@ -36,30 +36,51 @@ static void print_tag(const struct cn_functype *type, char *text)
     snprintf(text, TYPE_ROOM, "tag %s", cn_functype_print(type, printed, sizeof printed));
 }
 
-static void print_table(cn_valtype element, uint64_t min, uint64_t max, char *text)
+static void print_table(const struct cn_table_type *type, char *text)
 {
-    char kind[32];
+    char kind[40];
 
-    snprintf(kind, sizeof kind, "table of %s, size", cn_valtype_name(element));
-    print_limits(kind, min, max, text);
+    snprintf(kind, sizeof kind, "%stable of %s, size", type->is_64 ? "64-bit " : "",
+             cn_valtype_name(type->element));
+    print_limits(kind, type->limits.min, type->limits.max, text);
+}
+
+static void print_memory(const struct cn_memory_type *type, char *text)
+{
+    char kind[40];
+
+    snprintf(kind, sizeof kind, "%s%smemory, %spages", type->is_shared ? "shared " : "",
+             type->is_64 ? "64-bit " : "", type->page_log2 == 0 ? "1-byte " : "");
+    print_limits(kind, type->limits.min, type->limits.max, text);
+}
+
+/* What they are now, as types: their size is the least that they promise. */
+static struct cn_table_type type_of_table(const struct cn_table *table)
+{
+    return (struct cn_table_type){
+        table->type, {table->size, table->max}, cn_table_is_64(table)};
+}
+
+static struct cn_memory_type type_of_memory(const struct cn_memory *memory)
+{
+    return (struct cn_memory_type){.limits = {cn_memory_pages(memory), memory->pages_max},
+                                   .page_log2 = memory->page_log2,
+                                   .is_64 = cn_memory_is_64(memory),
+                                   .is_shared = memory->is_shared};
 }
 
 static void print_expected(const struct cn_module *module, const struct cn_import *import,
                            char *text)
 {
-    const struct cn_limits *limits;
-
     switch (import->kind) {
     case CN_EXTERN_FUNC:
         print_func(cn_module_type_of(module, import->index), text);
         break;
     case CN_EXTERN_TABLE:
-        limits = &module->tables[import->index].type.limits;
-        print_table(module->tables[import->index].type.element, limits->min, limits->max, text);
+        print_table(&module->tables[import->index].type, text);
         break;
     case CN_EXTERN_MEMORY:
-        limits = &module->memories[import->index].limits;
-        print_limits("memory, pages", limits->min, limits->max, text);
+        print_memory(&module->memories[import->index], text);
         break;
     case CN_EXTERN_GLOBAL:
         print_global(&module->globals[import->index].type, text);
@@ -72,16 +93,20 @@ static void print_expected(const struct cn_module *module, const struct cn_impor
 
 static void print_given(const struct cn_extern *given, char *text)
 {
+    struct cn_table_type table;
+    struct cn_memory_type memory;
+
     switch (given->kind) {
     case CN_EXTERN_FUNC:
         print_func(given->func->type, text);
         break;
     case CN_EXTERN_TABLE:
-        print_table(given->table->type, given->table->size, given->table->max, text);
+        table = type_of_table(given->table);
+        print_table(&table, text);
         break;
     case CN_EXTERN_MEMORY:
-        print_limits("memory, pages", given->memory->size / CN_PAGE_SIZE,
-                     given->memory->pages_max, text);
+        memory = type_of_memory(given->memory);
+        print_memory(&memory, text);
         break;
     case CN_EXTERN_GLOBAL:
         print_global(&given->global->type, text);
@@ -93,15 +118,31 @@ static void print_given(const struct cn_extern *given, char *text)
 }
 
 /* A maximum that is not stated is UINT64_MAX, so an import that states none takes all. */
-static bool limits_match(const struct cn_limits *wanted, uint64_t size, uint64_t max)
+static bool limits_match(const struct cn_limits *wanted, const struct cn_limits *given)
 {
-    return size >= wanted->min && max <= wanted->max;
+    return given->min >= wanted->min && given->max <= wanted->max;
+}
+
+static bool tables_match(const struct cn_table_type *wanted, const struct cn_table_type *given)
+{
+    return given->element == wanted->element && given->is_64 == wanted->is_64 &&
+           limits_match(&wanted->limits, &given->limits);
+}
+
+static bool memories_match(const struct cn_memory_type *wanted,
+                           const struct cn_memory_type *given)
+{
+    return given->is_64 == wanted->is_64 && given->is_shared == wanted->is_shared &&
+           given->page_log2 == wanted->page_log2 &&
+           limits_match(&wanted->limits, &given->limits);
 }
 
 static bool matches(const struct cn_module *module, const struct cn_import *import,
                     const struct cn_extern *given)
 {
     uint32_t index = import->index;
+    struct cn_table_type table;
+    struct cn_memory_type memory;
 
     if (given->kind != import->kind)
         return false;
@@ -109,12 +150,11 @@ static bool matches(const struct cn_module *module, const struct cn_import *impo
     case CN_EXTERN_FUNC:
         return cn_functype_equal(given->func->type, cn_module_type_of(module, index));
     case CN_EXTERN_TABLE:
-        return given->table->type == module->tables[index].type.element &&
-               limits_match(&module->tables[index].type.limits, given->table->size,
-                            given->table->max);
+        table = type_of_table(given->table);
+        return tables_match(&module->tables[index].type, &table);
     case CN_EXTERN_MEMORY:
-        return limits_match(&module->memories[index].limits,
-                            given->memory->size / CN_PAGE_SIZE, given->memory->pages_max);
+        memory = type_of_memory(given->memory);
+        return memories_match(&module->memories[index], &memory);
     case CN_EXTERN_GLOBAL:
         return given->global->type.type == module->globals[index].type.type &&
                given->global->type.is_mutable == module->globals[index].type.is_mutable;
@@ -136,7 +176,7 @@ enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import
     print_expected(module, wanted, expected);
     print_given(given, found);
     return cn_fail(error, CN_UNLINKABLE, CN_NO_OFFSET,
-                   "import \"%s\".\"%s\": expected %s, found %s",
+                   "incompatible import type: \"%s\".\"%s\": expected %s, found %s",
                    cn_name_print(wanted->module, from, sizeof from),
                    cn_name_print(wanted->name, name, sizeof name), expected, found);
 }

@@ -1,11 +1,13 @@
-/* Linear memories. Each is a mapping of exactly its size: no address space is reserved beyond
- * it, and growing may move it. */
+/* Linear memories. Each is a mapping of its size, rounded up to the host's pages: no address
+ * space is reserved beyond it, whatever maximum is declared, and growing may move it. */
 #define _GNU_SOURCE 1 /* mremap */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
 #include "vm/store.h"
+
+#define HOST_PAGE ((uint64_t)4096)
 
 /* NULL when the host has no room. */
 static void *map_zeroed(uint64_t size)
@@ -20,6 +22,21 @@ static void *map_zeroed(uint64_t size)
     return base;
 }
 
+/* What a memory of that many bytes takes of the host, and is charged: whole pages of the host's,
+ * which may be more than the guest's. */
+static uint64_t footprint(uint64_t size)
+{
+    return (size + HOST_PAGE - 1) & ~(HOST_PAGE - 1);
+}
+
+static uint64_t most_pages(const struct cn_memory *memory)
+{
+    if (cn_memory_is_64(memory))
+        return CN_MEMORY_BYTES_MAX >> memory->page_log2;
+    /* The number of pages is an i32 too. */
+    return memory->page_log2 == 0 ? UINT32_MAX : (uint64_t)1 << (32 - memory->page_log2);
+}
+
 enum cn_status cn_memory_init(struct cn_store *store, struct cn_memory *memory,
                               const struct cn_memory_type *type, uint32_t number,
                               struct cn_error *error)
@@ -27,24 +44,26 @@ enum cn_status cn_memory_init(struct cn_store *store, struct cn_memory *memory,
     char what[80];
 
     memory->base = (uint8_t *)&store->nothing;
+    memory->address_mask = type->is_64 ? UINT64_MAX : UINT32_MAX;
     memory->pages_max = type->limits.max;
-    if (type->limits.min > CN_MEMORY_PAGES_MAX)
-        return cn_fail(error, CN_TOO_LARGE, CN_NO_OFFSET,
-                       "memory %u starts with %" PRIu64 " pages, more than %u", number,
-                       type->limits.min, CN_MEMORY_PAGES_MAX);
+    memory->page_log2 = type->page_log2;
+    memory->is_shared = type->is_shared;
+    snprintf(what, sizeof what, "memory %u starts with %" PRIu64 " pages of %u bytes", number,
+             type->limits.min, 1u << type->page_log2);
+    if (type->limits.min > most_pages(memory))
+        return cn_fail(error, CN_TOO_LARGE, CN_NO_OFFSET, "%s, more than %" PRIu64, what,
+                       most_pages(memory));
     if (type->limits.min == 0)
         return CN_OK;
 
-    uint64_t size = type->limits.min * CN_PAGE_SIZE;
-    snprintf(what, sizeof what, "memory %u starts with %" PRIu64 " pages of 64 KiB", number,
-             type->limits.min);
-    if (cn_account_charge(store->account, CN_QUOTA_MEMORY, size) != CN_OK)
-        return cn_store_no_room(store, error, what, size);
-    void *base = map_zeroed(size);
+    uint64_t size = type->limits.min << type->page_log2, room = footprint(size);
+    if (cn_account_charge(store->account, CN_QUOTA_MEMORY, room) != CN_OK)
+        return cn_store_no_room(store, error, what, room);
+    void *base = map_zeroed(room);
     if (base == NULL) {
-        cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
+        cn_account_refund(store->account, CN_QUOTA_MEMORY, room);
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET,
-                       "%s: the host cannot map %" PRIu64 " bytes", what, size);
+                       "%s: the host cannot map %" PRIu64 " bytes", what, room);
     }
     memory->base = base;
     memory->size = size;
@@ -61,9 +80,10 @@ static void drop_grave(struct cn_memory *memory)
 void cn_memory_release(struct cn_store *store, struct cn_memory *memory)
 {
     drop_grave(memory);
+    cn_sleep_forget(&memory->sleepers);
     if (memory->size > 0) {
-        munmap(memory->base, memory->size);
-        cn_account_refund(store->account, CN_QUOTA_MEMORY, memory->size);
+        munmap(memory->base, footprint(memory->size));
+        cn_account_refund(store->account, CN_QUOTA_MEMORY, footprint(memory->size));
     }
     memory->base = (uint8_t *)&store->nothing;
     memory->size = 0;
@@ -73,59 +93,63 @@ void cn_memory_release(struct cn_store *store, struct cn_memory *memory)
  * time, so that the first use of a stale address is a crash. */
 static void *move_away(struct cn_memory *memory, uint64_t size)
 {
+    uint64_t old = footprint(memory->size);
     void *place = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (place == MAP_FAILED)
         return NULL;
     void *moved =
-        mremap(memory->base, memory->size, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+        mremap(memory->base, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
     if (moved == MAP_FAILED) {
         munmap(place, size);
         return NULL;
     }
     drop_grave(memory);
-    void *grave = mmap(memory->base, memory->size, PROT_NONE,
+    void *grave = mmap(memory->base, old, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (grave != MAP_FAILED) {
         memory->grave = grave;
-        memory->grave_size = memory->size;
+        memory->grave_size = old;
     }
     return moved;
 }
 
-/* The mapping with its new size, or NULL: then nothing has changed. */
+/* The mapping with its new footprint, or NULL: then nothing has changed. */
 static void *remap(const struct cn_store *store, struct cn_memory *memory, uint64_t size)
 {
     if (memory->size == 0)
         return map_zeroed(size);
     if (store->move_on_grow)
         return move_away(memory, size);
+    if (footprint(memory->size) == size)
+        return memory->base;
 
-    void *base = mremap(memory->base, memory->size, size, MREMAP_MAYMOVE);
+    void *base = mremap(memory->base, footprint(memory->size), size, MREMAP_MAYMOVE);
     return base != MAP_FAILED ? base : NULL;
 }
 
 int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_t pages)
 {
-    uint64_t old = memory->size / CN_PAGE_SIZE;
+    uint64_t old = cn_memory_pages(memory);
     uint64_t max = memory->pages_max;
 
-    if (max > CN_MEMORY_PAGES_MAX)
-        max = CN_MEMORY_PAGES_MAX;
+    if (max > most_pages(memory))
+        max = most_pages(memory);
     if (max < old || pages > max - old || memory == &store->no_memory)
         return -1;
     if (pages == 0)
         return (int64_t)old;
 
-    uint64_t added = pages * CN_PAGE_SIZE;
+    uint64_t size = memory->size + (pages << memory->page_log2), room = footprint(size);
+    uint64_t added = room - footprint(memory->size);
     if (cn_account_charge(store->account, CN_QUOTA_MEMORY, added) != CN_OK)
         return -1;
-    void *base = remap(store, memory, memory->size + added);
+    void *base = remap(store, memory, room);
     if (base == NULL) {
         cn_account_refund(store->account, CN_QUOTA_MEMORY, added);
         return -1;
     }
     memory->base = base;
-    memory->size += added;
+    memory->size = size;
     return (int64_t)old;
 }

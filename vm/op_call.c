@@ -92,6 +92,17 @@ OP(call_indirect)
     CALL_CODE(callee->code, FIELD16(CN_AT_CALL_INDIRECT_window), pc + CN_SIZE_CALL_INDIRECT);
 }
 
+/* Indices of 64 bits: no table is longer than 32 bits can say. */
+_Static_assert((int)CN_AT_CALL_INDIRECT_64_tab == CN_AT_CALL_INDIRECT_tab &&
+                   (int)CN_SIZE_CALL_INDIRECT_64 == CN_SIZE_CALL_INDIRECT,
+               "one layout for both");
+OP(call_indirect_64)
+{
+    r0 = S64(CN_AT_CALL_INDIRECT_64_a);
+    TRAP_IF(r0 > UINT32_MAX, UNDEFINED_ELEMENT)
+    CN_TAIL cn_op_call_indirect(CN_ARGS(pc));
+}
+
 /* A tail call moves the arguments down to this frame's beginning and takes over its return
  * address; the header may come to stand elsewhere, because it lies above the larger of
  * parameters and results. `count` slots are moved. */
@@ -146,6 +157,13 @@ OP(return_call_indirect)
     }
     TAIL_CALL_CODE(callee->code, FIELD16(CN_AT_RETURN_CALL_INDIRECT_window),
                    FIELD16(CN_AT_RETURN_CALL_INDIRECT_header), callee->code->params);
+}
+
+OP(return_call_indirect_64)
+{
+    r0 = S64(CN_AT_RETURN_CALL_INDIRECT_64_a);
+    TRAP_IF(r0 > UINT32_MAX, UNDEFINED_ELEMENT)
+    CN_TAIL cn_op_return_call_indirect(CN_ARGS(pc));
 }
 
 /* Several results: moved down to the frame's beginning. The accumulators get the first one

@@ -24,10 +24,11 @@
 OP(memory_grow)
 {
     struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_GROW_mem);
-    int64_t before = cn_memory_grow(t->store, memory, S32(CN_AT_MEMORY_GROW_a));
+    int64_t before = cn_memory_grow(t->store, memory,
+                                    S64(CN_AT_MEMORY_GROW_a) & memory->address_mask);
 
     RELOAD_MEMORY();
-    SET_S(CN_AT_MEMORY_GROW_d, (uint32_t)before);
+    SET_S(CN_AT_MEMORY_GROW_d, before);
     NEXT(CN_SIZE_MEMORY_GROW);
 }
 
@@ -42,7 +43,8 @@ OP(memory_fill)
 {
     const struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_FILL_mem);
     union cn_slot *range = fp + FIELD16(CN_AT_MEMORY_FILL_first);
-    const uint32_t to = range[0].u32, n = range[2].u32;
+    const uint64_t mask = memory->address_mask;
+    const uint64_t to = range[0].u64 & mask, n = range[2].u64 & mask;
 
     TRAP_IF(n > memory->size || to > memory->size - n, OUT_OF_BOUNDS_MEMORY)
     NEXT_CHUNK(n, CN_SIZE_MEMORY_FILL, CHUNK, FUEL_OF_BYTES);
@@ -57,7 +59,9 @@ OP(memory_copy)
     const struct cn_memory *into = MEMORY_AT(CN_AT_MEMORY_COPY_mem);
     const struct cn_memory *out_of = MEMORY_AT(CN_AT_MEMORY_COPY_mem2);
     union cn_slot *range = fp + FIELD16(CN_AT_MEMORY_COPY_first);
-    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+    const uint64_t to = range[0].u64 & into->address_mask;
+    const uint64_t from = range[1].u64 & out_of->address_mask;
+    const uint64_t n = range[2].u64 & into->address_mask & out_of->address_mask;
 
     TRAP_IF(n > into->size || to > into->size - n, OUT_OF_BOUNDS_MEMORY)
     TRAP_IF(n > out_of->size || from > out_of->size - n, OUT_OF_BOUNDS_MEMORY)
@@ -80,7 +84,8 @@ OP(memory_init)
     const uint32_t segment = FIELD32(CN_AT_MEMORY_INIT_data);
     const struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_INIT_mem);
     union cn_slot *range = fp + FIELD16(CN_AT_MEMORY_INIT_first);
-    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+    const uint64_t to = range[0].u64 & memory->address_mask;
+    const uint32_t from = range[1].u32, n = range[2].u32;
     const struct cn_bytes bytes = t->instance->module->datas[segment].bytes;
     const size_t size = t->instance->data_dropped[segment] ? 0 : bytes.size;
 

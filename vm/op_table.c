@@ -11,7 +11,7 @@
 OP(table_get)
 {
     const struct cn_table *table = TABLE_AT(CN_AT_TABLE_GET_tab);
-    const uint32_t index = S32(CN_AT_TABLE_GET_a);
+    const uint64_t index = S64(CN_AT_TABLE_GET_a) & table->index_mask;
 
     TRAP_IF(index >= table->size, OUT_OF_BOUNDS_TABLE)
     SET_S(CN_AT_TABLE_GET_d, (uintptr_t)table->elements[index]);
@@ -21,7 +21,7 @@ OP(table_get)
 OP(table_set)
 {
     const struct cn_table *table = TABLE_AT(CN_AT_TABLE_SET_tab);
-    const uint32_t index = S32(CN_AT_TABLE_SET_a);
+    const uint64_t index = S64(CN_AT_TABLE_SET_a) & table->index_mask;
 
     TRAP_IF(index >= table->size, OUT_OF_BOUNDS_TABLE)
     table->elements[index] = (void *)(uintptr_t)S64(CN_AT_TABLE_SET_b);
@@ -36,19 +36,19 @@ OP(table_size)
 
 /* What a growth by so many costs: one by the element, or nothing where it is refused anyway. */
 static int64_t price_of_growth(const struct cn_thread *t, const struct cn_table *table,
-                               uint32_t count)
+                               uint64_t count)
 {
     if (count > table->max - table->size ||
         count > cn_account_left(t->store->account, CN_QUOTA_MEMORY) / sizeof(void *))
         return 0;
-    return count;
+    return (int64_t)count;
 }
 
 /* Paid for like a fill, before anything is done. */
 OP(table_grow)
 {
     struct cn_table *table = TABLE_AT(CN_AT_TABLE_GROW_tab);
-    const uint32_t count = S32(CN_AT_TABLE_GROW_b);
+    const uint64_t count = S64(CN_AT_TABLE_GROW_b) & table->index_mask;
     const int64_t price = price_of_growth(t, table, count);
 
     if (CN_UNLIKELY(FUEL < price)) {
@@ -58,7 +58,7 @@ OP(table_grow)
     FUEL -= price;
     int64_t before = cn_table_grow(t->store, table, count,
                                    (void *)(uintptr_t)S64(CN_AT_TABLE_GROW_a));
-    SET_S(CN_AT_TABLE_GROW_d, (uint32_t)before);
+    SET_S(CN_AT_TABLE_GROW_d, before);
     NEXT(CN_SIZE_TABLE_GROW);
 }
 
@@ -66,7 +66,8 @@ OP(table_fill)
 {
     const struct cn_table *table = TABLE_AT(CN_AT_TABLE_FILL_tab);
     union cn_slot *range = fp + FIELD16(CN_AT_TABLE_FILL_first);
-    const uint32_t to = range[0].u32, n = range[2].u32;
+    const uint64_t mask = table->index_mask;
+    const uint64_t to = range[0].u64 & mask, n = range[2].u64 & mask;
 
     TRAP_IF(n > table->size || to > table->size - n, OUT_OF_BOUNDS_TABLE)
     NEXT_CHUNK(n, CN_SIZE_TABLE_FILL, CHUNK, FUEL_OF_ELEMENTS);
@@ -82,7 +83,9 @@ OP(table_copy)
     const struct cn_table *into = TABLE_AT(CN_AT_TABLE_COPY_tab);
     const struct cn_table *out_of = TABLE_AT(CN_AT_TABLE_COPY_tab2);
     union cn_slot *range = fp + FIELD16(CN_AT_TABLE_COPY_first);
-    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+    const uint64_t to = range[0].u64 & into->index_mask;
+    const uint64_t from = range[1].u64 & out_of->index_mask;
+    const uint64_t n = range[2].u64 & into->index_mask & out_of->index_mask;
 
     TRAP_IF(n > into->size || to > into->size - n, OUT_OF_BOUNDS_TABLE)
     TRAP_IF(n > out_of->size || from > out_of->size - n, OUT_OF_BOUNDS_TABLE)
@@ -104,7 +107,8 @@ OP(table_init)
     const uint32_t segment = FIELD32(CN_AT_TABLE_INIT_elem);
     const struct cn_table *table = TABLE_AT(CN_AT_TABLE_INIT_tab);
     union cn_slot *range = fp + FIELD16(CN_AT_TABLE_INIT_first);
-    const uint32_t to = range[0].u32, from = range[1].u32, n = range[2].u32;
+    const uint64_t to = range[0].u64 & table->index_mask;
+    const uint32_t from = range[1].u32, n = range[2].u32;
     const uint32_t size =
         t->instance->element_dropped[segment] ? 0 : t->instance->module->elements[segment].count;
 

@@ -1,6 +1,7 @@
 #include "vm/segment.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "vm/constexpr.h"
@@ -22,17 +23,17 @@ void *cn_segment_element(struct cn_instance *instance, uint32_t segment, uint32_
 }
 
 static enum cn_status segment_start(const struct cn_instance *instance,
-                                    struct cn_constexpr offset, const char *what,
-                                    struct cn_error *error, uint32_t *start)
+                                    struct cn_constexpr offset, bool is_64,
+                                    struct cn_error *error, uint64_t *start)
 {
     union cn_slot value;
-    enum cn_status status =
-        cn_constexpr_eval(instance, offset, instance->module->global_count, CN_I32, &value);
+    enum cn_status status = cn_constexpr_eval(instance, offset, instance->module->global_count,
+                                              is_64 ? CN_I64 : CN_I32, &value);
 
     if (status != CN_OK)
-        return cn_fail(error, status, CN_NO_OFFSET, "offset of %s segment: %s", what,
+        return cn_fail(error, status, CN_NO_OFFSET, "offset of a segment: %s",
                        cn_status_text(status));
-    *start = value.u32;
+    *start = is_64 ? value.u64 : value.u32;
     return CN_OK;
 }
 
@@ -41,13 +42,13 @@ static enum cn_status write_elements(struct cn_instance *instance, uint32_t segm
 {
     const struct cn_element_segment *from = &instance->module->elements[segment];
     struct cn_table *table = instance->tables[from->table];
-    uint32_t start;
+    uint64_t start;
 
-    CN_TRY(segment_start(instance, from->offset, "an element", error, &start));
+    CN_TRY(segment_start(instance, from->offset, cn_table_is_64(table), error, &start));
     if (start > table->size || from->count > table->size - start)
         return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_TABLE, CN_NO_OFFSET,
                        "out of bounds table access: element segment %u has %u elements for place "
-                       "%u of a table of %u",
+                       "%" PRIu64 " of a table of %u",
                        segment, from->count, start, table->size);
     for (uint32_t i = 0; i < from->count; i++)
         table->elements[start + i] = cn_segment_element(instance, segment, i);
@@ -59,14 +60,14 @@ static enum cn_status write_data(struct cn_instance *instance, uint32_t segment,
 {
     const struct cn_data_segment *from = &instance->module->datas[segment];
     struct cn_memory *memory = instance->memories[from->memory];
-    uint32_t start;
+    uint64_t start;
 
-    CN_TRY(segment_start(instance, from->offset, "a data", error, &start));
+    CN_TRY(segment_start(instance, from->offset, cn_memory_is_64(memory), error, &start));
     if (start > memory->size || from->bytes.size > memory->size - start)
         return cn_fail(error, CN_TRAP_OUT_OF_BOUNDS_MEMORY, CN_NO_OFFSET,
                        "out of bounds memory access: data segment %u has %zu bytes for address "
-                       "%u of a memory of %llu",
-                       segment, from->bytes.size, start, (unsigned long long)memory->size);
+                       "%" PRIu64 " of a memory of %" PRIu64,
+                       segment, from->bytes.size, start, memory->size);
     if (from->bytes.size > 0)
         memcpy(memory->base + start, from->bytes.at, from->bytes.size);
     return CN_OK;

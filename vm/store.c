@@ -27,7 +27,9 @@ enum cn_status cn_store_new(struct cn_store **result, struct cn_account *account
         return CN_NO_MEMORY;
     store->account = account;
     store->allocator = allocator;
-    store->no_memory.base = (uint8_t *)&store->nothing;
+    store->no_memory = (struct cn_memory){.base = (uint8_t *)&store->nothing,
+                                          .address_mask = UINT32_MAX,
+                                          .page_log2 = CN_PAGE_LOG2};
     if (cn_types_new(allocator, &store->types) != CN_OK) {
         cn_free(allocator, store, sizeof *store);
         return CN_NO_MEMORY;

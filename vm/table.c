@@ -13,6 +13,7 @@ enum cn_status cn_table_init(struct cn_store *store, struct cn_table *table,
 
     table->type = type->element;
     table->max = type->limits.max;
+    table->index_mask = type->is_64 ? UINT64_MAX : UINT32_MAX;
     if (count == 0)
         return CN_OK;
     snprintf(what, sizeof what, "table %u starts with %" PRIu64 " elements", number, count);
@@ -32,7 +33,7 @@ void cn_table_release(struct cn_store *store, struct cn_table *table)
     table->size = 0;
 }
 
-int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint32_t count, void *value)
+int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint64_t count, void *value)
 {
     uint32_t old = table->size;
     uint64_t max = table->max < UINT32_MAX ? table->max : UINT32_MAX;
@@ -47,9 +48,9 @@ int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint32_t c
                                 ((size_t)old + count) * size);
     if (elements == NULL)
         return -1;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++)
         elements[old + i] = value;
     table->elements = elements;
-    table->size = old + count;
+    table->size = old + (uint32_t)count;
     return old;
 }

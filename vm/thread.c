@@ -73,6 +73,7 @@ void cn_thread_free(struct cn_thread *thread)
     if (thread == NULL)
         return;
     struct cn_store *store = thread->store;
+    cn_sleep_end(&thread->sleeper, CN_AWAKE);
     cn_account_refund(store->account, CN_QUOTA_MEMORY, stack_in_use(thread));
     munmap(thread->stack, thread->stack_size);
     cn_free(store->allocator, thread->switches,
@@ -138,6 +139,7 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
         return CN_TRAP_STACK_OVERFLOW;
     if (params > 0)
         memcpy(thread->stack, arguments, params * sizeof *arguments);
+    cn_sleep_end(&thread->sleeper, CN_AWAKE);
     thread->fp = thread->stack;
     thread->pc = edge_pc(&exit_edge);
     thread->pending = thread->wanted = 0;

@@ -13,7 +13,8 @@
 enum cn_stop {
     CN_STOP_DONE,       /* the function returned: results in thread->stack[0...] */
     CN_STOP_FUEL,       /* the slice is used up (fuel < the next block's cost): go on later */
-    CN_STOP_PARKED,     /* a host call waits: run again after cn_thread_wake */
+    CN_STOP_PARKED,     /* a host call waits: run again after cn_thread_wake; or the guest itself
+                         * does, where thread->sleeper says so: run again when it is not asleep */
     CN_STOP_YIELD,      /* a host call or bulk operation wants to go on: run again some time */
     CN_STOP_NEEDS_CODE, /* thread->needs is to be translated and installed: then run again */
     CN_STOP_TRAP,       /* thread->error.status is the TRAP row */
@@ -67,6 +68,7 @@ struct cn_thread {
     struct cn_call_state call_state;
     struct cn_switch *switches; /* instances to come back to after calls between instances */
     uint32_t switch_count, switch_room;
+    struct cn_sleeper sleeper;  /* what it waits for in memory.atomic.wait */
     int exit_code;
     struct cn_error error;
     void *user;                 /* the layer above: whose thread this is */

@@ -282,6 +282,7 @@ static enum cn_status take_field(struct verifier *v, struct insn *insn,
     case CN_FIELD_BITS32:
     case CN_FIELD_IMMEDIATE:
     case CN_FIELD_OFFSET:
+    case CN_FIELD_OFFSET64:
     case CN_FIELD_COST:
         return CN_OK; /* any value is fine */
     }
@@ -423,7 +424,8 @@ static const struct cn_functype *callee_type(const struct verifier *v, const str
 {
     uint32_t which = insn->variant->insn;
 
-    if (which == CN_INSN_CALL_INDIRECT || which == CN_INSN_RETURN_CALL_INDIRECT)
+    if (which == CN_INSN_CALL_INDIRECT || which == CN_INSN_RETURN_CALL_INDIRECT ||
+        which == CN_INSN_CALL_INDIRECT_64 || which == CN_INSN_RETURN_CALL_INDIRECT_64)
         return cn_module_functype(v->module, insn->callee);
     return cn_module_type_of(v->module, insn->callee);
 }

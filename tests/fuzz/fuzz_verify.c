@@ -173,7 +173,9 @@ static uint32_t choose_callee(struct draft *draft, enum cn_insn insn)
 {
     const struct cn_module *module = draft->module;
     bool is_import = insn == CN_INSN_CALL_IMPORT || insn == CN_INSN_RETURN_CALL_IMPORT;
-    bool is_indirect = insn == CN_INSN_CALL_INDIRECT || insn == CN_INSN_RETURN_CALL_INDIRECT;
+    bool is_indirect = insn == CN_INSN_CALL_INDIRECT || insn == CN_INSN_RETURN_CALL_INDIRECT ||
+                       insn == CN_INSN_CALL_INDIRECT_64 ||
+                       insn == CN_INSN_RETURN_CALL_INDIRECT_64;
     uint32_t callee = is_import ? 0 : 1 + choose(draft, module->func_count - 1);
     uint32_t type = module->funcs[callee].type;
 

@@ -25,12 +25,12 @@ SPECTEST = '''(module
   (global (export "global_f32") f32 (f32.const 666.6))
   (global (export "global_f64") f64 (f64.const 666.6))
   (table (export "table") 10 20 funcref)
-  (memory (export "memory") 1 2))'''
+  (memory (export "memory") 1 2)
+  (memory (export "shared_memory") 1 2 shared))'''
 
 # What a file is about when it is not about this version; matched against its name.
 LATER = [
-    ('memory64', 'memory64'), ('table64', 'table64'),
-    ('64.wast', 'memory64 or table64'), ('gc', 'garbage collection'),
+    ('gc', 'garbage collection'),
     ('array', 'garbage collection'), ('struct', 'garbage collection'),
     ('i31', 'garbage collection'), ('extern.wast', 'garbage collection'),
     ('ref_cast', 'garbage collection'), ('ref_test', 'garbage collection'),
@@ -40,10 +40,8 @@ LATER = [
     ('throw', 'exceptions'), ('try_', 'exceptions'), ('tag', 'exceptions'),
     ('local_init', 'typed references'), ('unreached-valid', 'typed references'),
     ('annotations', 'annotations in the text format'), ('id.wast', 'quoted identifiers'),
-    ('instance.wast', 'module definitions in scripts'), ('multi-memory', 'several memories'),
+    ('instance.wast', 'module definitions in scripts'),
 ]
-# Files about several memories: each declares more than one in its first lines.
-SEVERAL_MEMORIES = 'several memories'
 
 
 def find_suite():
@@ -106,9 +104,6 @@ def reason_to_skip(name, text):
     for part, reason in LATER:
         if part in name:
             return reason
-    memories = text.count('(memory $') + text.count('(memory (')
-    if name.removesuffix('.wast')[-1:].isdigit() and memories > 1:
-        return SEVERAL_MEMORIES
     return None
 
 
@@ -116,7 +111,8 @@ def run_file(driver, path, folder, spectest, extra):
     """(passed, failed, reason for skipping, output, left out)"""
     target = os.path.join(folder, 'script.json')
     converted = subprocess.run(['wast2json', '--enable-tail-call', '--enable-extended-const',
-                                '--enable-relaxed-simd',
+                                '--enable-relaxed-simd', '--enable-memory64',
+                                '--enable-multi-memory', '--enable-threads',
                                 path, '-o', target], capture_output=True, text=True)
     if converted.returncode != 0:
         first = converted.stderr.splitlines()[0] if converted.stderr else '?'
@@ -154,7 +150,8 @@ def main():
     skipped = []
     with tempfile.TemporaryDirectory() as top:
         spectest = os.path.join(top, 'spectest.wasm')
-        subprocess.run(['wat2wasm', '-', '-o', spectest], input=SPECTEST, text=True, check=True)
+        subprocess.run(['wat2wasm', '--enable-threads', '--enable-multi-memory', '-',
+                        '-o', spectest], input=SPECTEST, text=True, check=True)
         for path in files:
             name = os.path.basename(path)
             reason = reason_to_skip(name, open(path, errors='replace').read())

@@ -52,7 +52,8 @@ static struct cn_extern table(cn_valtype type, uint32_t size, uint64_t max, stru
 
 static struct cn_extern memory(uint64_t pages, uint64_t max, struct cn_memory *it)
 {
-    *it = (struct cn_memory){.size = pages * CN_PAGE_SIZE, .pages_max = max};
+    *it = (struct cn_memory){.size = pages * CN_PAGE_SIZE, .pages_max = max,
+                             .page_log2 = CN_PAGE_LOG2, .address_mask = UINT32_MAX};
     return (struct cn_extern){CN_EXTERN_MEMORY, {.memory = it}};
 }
 
@@ -71,10 +72,10 @@ Test(link, compares_functions_by_their_types)
 
     expect(F, func(&good), NULL);
     expect(F, func(&bad),
-           "import \"env\".\"f\": expected function (i32, i64) -> f64, "
+           "incompatible import type: \"env\".\"f\": expected function (i32, i64) -> f64, "
            "found function (i32) -> (i64, f64)");
     expect(F, memory(1, 2, &m),
-           "import \"env\".\"f\": expected function (i32, i64) -> f64, "
+           "incompatible import type: \"env\".\"f\": expected function (i32, i64) -> f64, "
            "found memory, pages of 1 to 2");
 }
 
@@ -85,16 +86,16 @@ Test(link, compares_tables_by_element_and_limits)
     expect(T, table(CN_FUNCREF, 10, 20, &t), NULL);
     expect(T, table(CN_FUNCREF, 15, 15, &t), NULL);
     expect(T, table(CN_EXTERNREF, 10, 20, &t),
-           "import \"env\".\"t\": expected table of funcref, size of 10 to 20, "
+           "incompatible import type: \"env\".\"t\": expected table of funcref, size of 10 to 20, "
            "found table of externref, size of 10 to 20");
     expect(T, table(CN_FUNCREF, 9, 20, &t),
-           "import \"env\".\"t\": expected table of funcref, size of 10 to 20, "
+           "incompatible import type: \"env\".\"t\": expected table of funcref, size of 10 to 20, "
            "found table of funcref, size of 9 to 20");
     expect(T, table(CN_FUNCREF, 10, 21, &t),
-           "import \"env\".\"t\": expected table of funcref, size of 10 to 20, "
+           "incompatible import type: \"env\".\"t\": expected table of funcref, size of 10 to 20, "
            "found table of funcref, size of 10 to 21");
     expect(T, table(CN_FUNCREF, 10, UINT64_MAX, &t),
-           "import \"env\".\"t\": expected table of funcref, size of 10 to 20, "
+           "incompatible import type: \"env\".\"t\": expected table of funcref, size of 10 to 20, "
            "found table of funcref, size of 10 without a maximum");
 }
 
@@ -105,15 +106,16 @@ Test(link, compares_memories_by_limits)
     expect(M, memory(1, 2, &m), NULL);
     expect(M, memory(2, 2, &m), NULL);
     expect(M, memory(0, 2, &m),
-           "import \"env\".\"m\": expected memory, pages of 1 to 2, "
+           "incompatible import type: \"env\".\"m\": expected memory, pages of 1 to 2, "
            "found memory, pages of 0 to 2");
     expect(M, memory(1, UINT64_MAX, &m),
-           "import \"env\".\"m\": expected memory, pages of 1 to 2, "
+           "incompatible import type: \"env\".\"m\": expected memory, pages of 1 to 2, "
            "found memory, pages of 1 without a maximum");
     expect(N, memory(1, 1, &m), NULL);
     expect(N, memory(5, UINT64_MAX, &m), NULL);
     expect(N, memory(0, UINT64_MAX, &m),
-           "import \"env\".\"n\": expected memory, pages of 1 without a maximum, "
+           "incompatible import type: \"env\".\"n\": expected memory, pages of 1 without "
+           "a maximum, "
            "found memory, pages of 0 without a maximum");
 }
 
@@ -123,10 +125,10 @@ Test(link, compares_globals_exactly)
 
     expect(G, global(CN_I32, true, &g), NULL);
     expect(G, global(CN_I32, false, &g),
-           "import \"env\".\"g\": expected mutable global of i32, "
+           "incompatible import type: \"env\".\"g\": expected mutable global of i32, "
            "found constant global of i32");
     expect(G, global(CN_I64, true, &g),
-           "import \"env\".\"g\": expected mutable global of i32, "
+           "incompatible import type: \"env\".\"g\": expected mutable global of i32, "
            "found mutable global of i64");
 }
 
@@ -137,7 +139,8 @@ Test(link, prints_names_that_cannot_harm_a_terminal)
     struct cn_extern given = func(&bad);
 
     cr_assert_eq(cn_import_matches(&module, ODD, &given, &error), CN_UNLINKABLE);
-    cr_expect(strncmp(error.text, "import \"?[31m???\".\"", 18) == 0, "%s", error.text);
+    cr_expect(strncmp(error.text, "incompatible import type: \"?[31m???\".\"", 37) == 0, "%s",
+              error.text);
     cr_expect_null(strpbrk(error.text, "\x1b\x9b"));
     cr_expect(strstr(error.text, "0123456789-\xc3\xa4\""), "cut before the last letter: %s",
               error.text);
