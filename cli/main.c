@@ -8,6 +8,7 @@
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
+#include "cli/wast.h"
 
 /* Closed standard descriptors stay closed for the guest, but their numbers are taken, so that
  * no file of ours can come to stand there. */
@@ -68,12 +69,15 @@ static int dispatch(int argc, char **argv)
 
     if (strcmp(command, "run") == 0)
         return run(argc - 1, argv + 1);
-    if ((strcmp(command, "check") == 0 || strcmp(command, "dump") == 0) && wants_help(argc, argv))
+    if ((strcmp(command, "check") == 0 || strcmp(command, "dump") == 0 ||
+         strcmp(command, "wast") == 0) && wants_help(argc, argv))
         command = "help";
     if (strcmp(command, "check") == 0)
         return cli_check(argc - 2, argv + 2);
     if (strcmp(command, "dump") == 0)
         return cli_dump(argc - 2, argv + 2);
+    if (strcmp(command, "wast") == 0)
+        return cli_wast(argc - 2, argv + 2);
     if (strcmp(command, "help") == 0) {
         cli_help();
         return 0;

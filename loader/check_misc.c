@@ -244,22 +244,31 @@ CN_CHECK(memory_copy)
     return pop_copy(v, rule, to->is_64, from->is_64);
 }
 
+static enum cn_status need_data_count(struct cn_validator *v, const struct cn_op_rule *rule)
+{
+    if (v->has_data_count)
+        return CN_OK;
+    return cn_reject(v, CN_MALFORMED, "data count section required: %s is used without it",
+                     rule->text);
+}
+
 enum cn_status cn_read_data_index(struct cn_validator *v, const struct cn_op_rule *rule)
 {
     uint32_t segment;
 
-    if (!v->has_data_count)
-        return cn_reject(v, CN_MALFORMED, "data count section required: %s is used without it",
-                         rule->text);
+    CN_TRY(need_data_count(v, rule));
     return cn_read_number(v, "data segment", v->data_count, &segment);
 }
 
 CN_CHECK(memory_init)
 {
     const struct cn_memory_type *to;
+    uint32_t segment;
 
-    CN_TRY(cn_read_data_index(v, rule));
+    CN_TRY(need_data_count(v, rule));
+    CN_TRY(cn_read_u32(&v->reader, &segment));
     CN_TRY(read_memory(v, &to));
+    CN_TRY(cn_check_number(v, "data segment", v->data_count, segment));
     return pop_init(v, rule, to->is_64);
 }
 
@@ -310,11 +319,12 @@ static enum cn_status read_memarg(struct cn_validator *v, const struct cn_op_rul
     CN_TRY(cn_read_u64(&v->reader, &distance));
     CN_TRY(cn_check_number(v, "memory", v->module->memory_count, index));
     *memory = &v->module->memories[index];
+    CN_TRY(check_alignment(v, rule, offset, flags & (HAS_MEMORY - 1)));
     if (distance > UINT32_MAX && !(*memory)->is_64)
         return cn_fail(v->reader.error, CN_INVALID, offset,
                        "offset out of range: %s at %llu, but addresses have 32 bits", rule->text,
                        (unsigned long long)distance);
-    return check_alignment(v, rule, offset, flags & (HAS_MEMORY - 1));
+    return CN_OK;
 }
 
 enum cn_status cn_check_memarg(struct cn_validator *v, const struct cn_op_rule *rule)

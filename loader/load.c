@@ -13,6 +13,26 @@ static enum cn_status validate_bodies(struct cn_loading *loading)
     return CN_OK;
 }
 
+/* A module is malformed somewhere. When a body that stands before that place is malformed, too,
+ * this is what is wrong first. */
+static enum cn_status look_into_bodies(struct cn_loading *loading)
+{
+    const struct cn_module *module = loading->module;
+    struct cn_error error = {.text = ""};
+
+    if (loading->error == NULL || loading->body_count == 0)
+        return CN_MALFORMED;
+    loading->validator->reader.error = &error;
+    for (uint32_t i = module->imported_func_count; i < module->func_count; i++) {
+        enum cn_status status = cn_validate_body(loading->validator, &module->funcs[i]);
+        if (status == CN_MALFORMED)
+            *loading->error = error;
+        if (status != CN_OK)
+            break;
+    }
+    return CN_MALFORMED;
+}
+
 static enum cn_status load(struct cn_loading *loading)
 {
     struct cn_module *module = loading->module;
@@ -20,9 +40,13 @@ static enum cn_status load(struct cn_loading *loading)
     if (cn_validator_new(loading->allocator, module, &loading->validator) != CN_OK)
         return cn_fail_memory(loading->error);
     loading->validator->reader = (struct cn_reader){.file = module->file.at,
+                                                    .file_end = module->file.at +
+                                                                module->file.size,
                                                     .error = loading->error};
-    CN_TRY(cn_decode(loading));
-    return validate_bodies(loading);
+    enum cn_status status = cn_decode(loading);
+    if (status == CN_OK)
+        return validate_bodies(loading);
+    return status == CN_MALFORMED ? look_into_bodies(loading) : status;
 }
 
 enum cn_status cn_load(struct cn_bytes file, struct cn_allocator allocator,

@@ -56,7 +56,8 @@ static enum cn_status forget_inits(struct cn_validator *v)
 enum cn_status cn_read_locals(struct cn_validator *v, uint32_t *declared)
 {
     struct cn_reader *reader = &v->reader;
-    uint32_t runs, total = 0;
+    uint64_t total = 0, start = cn_reader_offset(reader);
+    uint32_t runs;
     bool has_unset = false;
 
     v->run_count = 0;
@@ -66,21 +67,20 @@ enum cn_status cn_read_locals(struct cn_validator *v, uint32_t *declared)
         v->near_locals[i] = cn_functype_params(v->type)[i];
     CN_TRY(cn_read_count(reader, UINT32_MAX, 2, "runs of locals", &runs));
     for (uint32_t i = 0; i < runs; i++) {
-        uint64_t offset = cn_reader_offset(reader);
         uint32_t count;
         cn_valtype type;
         CN_TRY(cn_read_u32(reader, &count));
         CN_TRY(cn_read_valtype(v->module, reader, &type));
-        if (count > CN_LIMIT_LOCALS - total)
-            return cn_fail(reader->error,
-                           (uint64_t)total + count > UINT32_MAX ? CN_MALFORMED : CN_TOO_LARGE,
-                           offset, "too many locals: found %llu, at most %u are supported",
-                           (unsigned long long)total + count, CN_LIMIT_LOCALS);
         total += count;
         has_unset = has_unset || !cn_valtype_has_default(type);
-        CN_TRY(add_locals(v, count, type));
+        if (total <= CN_LIMIT_LOCALS)
+            CN_TRY(add_locals(v, count, type));
     }
-    *declared = total;
+    if (total > CN_LIMIT_LOCALS)
+        return cn_fail(reader->error, total > UINT32_MAX ? CN_MALFORMED : CN_TOO_LARGE, start,
+                       "too many locals: found %llu, at most %u are supported",
+                       (unsigned long long)total, CN_LIMIT_LOCALS);
+    *declared = (uint32_t)total;
     return has_unset ? forget_inits(v) : CN_OK;
 }
 

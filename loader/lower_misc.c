@@ -75,7 +75,7 @@ void cn_lower_const(struct cn_translator *t, const struct cn_lowering *how)
 
 void cn_lower_ref_null(struct cn_translator *t, const struct cn_lowering *how)
 {
-    uint8_t type = *t->at++;
+    uint8_t type = cn_code_heaptype(t);
     struct cn_ir *ir = cn_emit(t, CN_INSN_REF_NULL);
 
     (void)how;

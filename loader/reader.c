@@ -8,6 +8,22 @@ static enum cn_status fail_end(const struct cn_reader *reader, const char *what)
                    "unexpected end of section or function: expected %s", what);
 }
 
+static enum cn_status read_leb(struct cn_reader *reader, unsigned bits, bool is_signed,
+                               uint64_t *result);
+
+/* The end of the part cuts a number off. When what stands in the file is no number either, this
+ * is what is said of it, as the reference interpreter does. */
+static enum cn_status fail_cut(const struct cn_reader *reader, unsigned bits, bool is_signed)
+{
+    struct cn_reader whole = *reader;
+    uint64_t unused;
+
+    whole.end = reader->file_end;
+    if (reader->end != reader->file_end && reader->file_end != NULL)
+        CN_TRY(read_leb(&whole, bits, is_signed, &unused));
+    return fail_end(reader, "the rest of a number");
+}
+
 /* Reads an LEB128 number of at most `bits` bits. The last byte that fits may carry only what
  * is left of them: zeros above an unsigned number, copies of the sign above a signed one. */
 static enum cn_status read_leb(struct cn_reader *reader, unsigned bits, bool is_signed,
@@ -20,7 +36,7 @@ static enum cn_status read_leb(struct cn_reader *reader, unsigned bits, bool is_
 
     do {
         if (at == reader->end)
-            return fail_end(reader, "the rest of a number");
+            return fail_cut(reader, bits, is_signed);
         if (shift >= bits)
             return cn_fail(reader->error, CN_MALFORMED, cn_reader_offset(reader),
                            "integer representation too long: expected at most %u bytes for "

@@ -12,6 +12,7 @@ struct cn_reader {
     const uint8_t *at;
     const uint8_t *end;
     const uint8_t *file; /* its beginning: offsets count from here */
+    const uint8_t *file_end;
     struct cn_error *error;
 };
 
@@ -21,7 +22,7 @@ static inline struct cn_reader cn_reader_of(struct cn_bytes part, struct cn_byte
 {
     const uint8_t *end = part.size > 0 ? part.at + part.size : part.at;
 
-    return (struct cn_reader){part.at, end, file.at, error};
+    return (struct cn_reader){part.at, end, file.at, file.at + file.size, error};
 }
 
 static inline size_t cn_reader_left(const struct cn_reader *reader)

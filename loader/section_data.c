@@ -9,7 +9,7 @@ enum cn_status cn_decode_globals(struct cn_loading *loading, struct cn_reader *r
     struct cn_globaldecl *globals;
     uint32_t count;
 
-    CN_TRY(cn_read_count(reader, CN_LIMIT_GLOBALS - imported, 4, "globals", &count));
+    CN_TRY(cn_read_count(reader, CN_LIMIT_GLOBALS - imported, 3, "globals", &count));
     CN_TRY(cn_take_array(loading, (size_t)imported + count, sizeof *globals, &globals));
     if (imported > 0)
         memcpy(globals, module->globals, imported * sizeof *globals);

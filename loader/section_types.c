@@ -206,15 +206,6 @@ enum cn_status cn_decode_types(struct cn_loading *loading, struct cn_reader *rea
 
 enum { HAS_MAX = 1, IS_SHARED = 2, IS_64 = 4, HAS_PAGE_SIZE = 8 };
 
-static enum cn_status read_u32_as_64(struct cn_reader *reader, uint64_t *result)
-{
-    uint32_t value;
-
-    CN_TRY(cn_read_u32(reader, &value));
-    *result = value;
-    return CN_OK;
-}
-
 /* Flags, of which those in `allowed` may be set, and one or two numbers. */
 static enum cn_status read_limits(struct cn_reader *reader, uint8_t allowed, uint8_t *flags,
                                   struct cn_limits *limits)
@@ -222,15 +213,15 @@ static enum cn_status read_limits(struct cn_reader *reader, uint8_t allowed, uin
     uint64_t offset = cn_reader_offset(reader), min, max;
 
     CN_TRY(cn_read_u8(reader, flags));
-    if (*flags & ~allowed)
+    bool is_cut = (*flags & HAS_PAGE_SIZE) && cn_reader_left(reader) == 0;
+    if ((*flags & ~allowed) || is_cut)
         return cn_fail(reader->error, CN_MALFORMED, offset,
-                       *flags & 0x80 ? "integer representation too long: limits flags 0x%02x"
-                                     : "malformed limits flags: found 0x%02x", *flags);
-    CN_TRY(*flags & IS_64 ? cn_read_u64(reader, &min) : read_u32_as_64(reader, &min));
+                       "malformed limits flags: found 0x%02x", *flags);
+    CN_TRY(cn_read_u64(reader, &min));
     *limits = (struct cn_limits){min, UINT64_MAX};
     if (!(*flags & HAS_MAX))
         return CN_OK;
-    CN_TRY(*flags & IS_64 ? cn_read_u64(reader, &max) : read_u32_as_64(reader, &max));
+    CN_TRY(cn_read_u64(reader, &max));
     limits->max = max;
     return CN_OK;
 }
@@ -255,6 +246,12 @@ enum cn_status cn_read_table_type(const struct cn_module *module, struct cn_read
     offset = cn_reader_offset(reader);
     CN_TRY(read_limits(reader, HAS_MAX | IS_64, &flags, &type->limits));
     type->is_64 = flags & IS_64;
+    bool has_max = type->limits.max != UINT64_MAX;
+    if (!type->is_64 &&
+        (type->limits.min > UINT32_MAX || (has_max && type->limits.max > UINT32_MAX)))
+        return cn_fail(reader->error, CN_INVALID, offset,
+                       "table size must be at most 2^32 - 1: found %llu",
+                       (unsigned long long)(has_max ? type->limits.max : type->limits.min));
     return check_limits(reader, offset, &type->limits);
 }
 

@@ -135,6 +135,19 @@ static inline bool operands_stand(const cn_valtype *sp, const struct cn_op_rule 
     return (((top ^ want_top) & rule->mask[0]) | ((below ^ want_below) & rule->mask[1])) == 0;
 }
 
+/* The body is over, but blocks are open. The reference interpreter reads on, so what it says
+ * depends on what follows in the file. */
+static enum cn_status fail_open(const struct cn_validator *v)
+{
+    const uint8_t *end = v->reader.end;
+    const char *what = end == v->reader.file_end ? "unexpected end of section or function"
+                       : *end == CN_WASM_END     ? "section size mismatch"
+                                                 : "END opcode expected";
+
+    return cn_fail(v->reader.error, CN_MALFORMED, (uint64_t)(end - v->reader.file),
+                   "%s: the function's body ends with %u blocks open", what, v->frame_count);
+}
+
 /* Types operators until the function's own end. The usual cases are decided here, on copies of
  * the two cursors; everything else goes through check_slowly, with the cursors put back. */
 static enum cn_status check_operators(struct cn_validator *v)
@@ -144,9 +157,7 @@ static enum cn_status check_operators(struct cn_validator *v)
 
     while (v->frame_count > 0) {
         if (CN_UNLIKELY(at == v->reader.end))
-            return cn_fail(v->reader.error, CN_MALFORMED, (uint64_t)(at - v->reader.file),
-                           "unexpected end of section or function: expected %u more end "
-                           "operators", v->frame_count);
+            return fail_open(v);
         const uint8_t *op = at++;
         const struct cn_op_rule *rule = &v->rules[*op];
 

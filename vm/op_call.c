@@ -76,8 +76,10 @@ OP(call_import)
     if (CN_UNLIKELY(index >= table->size))                                                         \
         TRAP(CN_TRAP_UNDEFINED_ELEMENT);                                                           \
     const struct cn_func *callee = table->elements[index];                                         \
-    if (CN_UNLIKELY(callee == NULL))                                                               \
+    if (CN_UNLIKELY(callee == NULL)) {                                                             \
+        t->trap_number = index;                                                                    \
         TRAP(CN_TRAP_UNINITIALIZED_ELEMENT);                                                       \
+    }                                                                                              \
     if (CN_UNLIKELY(callee->type_id != t->type_ids[FIELD32(CN_AT_##name##_type)]))                 \
         TRAP(CN_TRAP_INDIRECT_CALL_TYPE);
 

