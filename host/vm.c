@@ -173,6 +173,27 @@ static void wait_for(struct cn_vm *vm, uint64_t ns)
     cn_waiter_wait(waiter, ns < left ? ns : left);
 }
 
+/* Waits for what parked the thread: a host call's event, or, when the guest itself sleeps at an
+ * address, a notification or the end of its time. Nobody may ever notify it, but to be killed,
+ * paused or out of time ends the wait all the same. */
+static void wait_parked(struct cn_vm *vm)
+{
+    struct cn_sleeper *sleeper = &vm->thread->sleeper;
+
+    if (sleeper->state != CN_ASLEEP || sleeper->timeout_ns == UINT64_MAX) {
+        wait_for(vm, UINT64_MAX);
+        return;
+    }
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (sleeper->deadline_ns == 0 &&
+        __builtin_add_overflow(now, sleeper->timeout_ns, &sleeper->deadline_ns))
+        sleeper->deadline_ns = UINT64_MAX;
+    if (now < sleeper->deadline_ns)
+        wait_for(vm, sleeper->deadline_ns - now);
+    if (clock_ns(CLOCK_MONOTONIC) >= sleeper->deadline_ns)
+        cn_sleep_end(sleeper, CN_OVERSLEPT);
+}
+
 static void wait_while_paused(struct cn_vm *vm)
 {
     while (atomic_load(&vm->is_paused) && may_go_on(vm))
@@ -282,7 +303,7 @@ static void after_stop(struct cn_vm *vm, enum cn_stop stop)
             end_by_quota(vm, CN_QUOTA_FUEL);
         return;
     case CN_STOP_PARKED:
-        wait_for(vm, UINT64_MAX);
+        wait_parked(vm);
         return;
     case CN_STOP_YIELD:
         if (vm->waiter != NULL)

@@ -202,6 +202,59 @@ Test(vm, killed_before_it_runs)
     api_close(&api);
 }
 
+/* (func (export "_start")
+ *   (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const NS)))) */
+#define SLEEPER(...)                                                                               \
+    MODULE(SECTION(TYPES, 1, PLAIN_TYPE), SECTION(FUNCTIONS, 1, 0), SECTION(MEMORIES, 1, 3, 1, 1), \
+           SECTION(EXPORTS, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0),                             \
+           SECTION(CODE, 1, BODY(0, 0x41, 0, 0x41, 0, 0x42, __VA_ARGS__, 0xfe, 1, 2, 0, 0x1a)))
+
+Test(vm, a_guest_sleeps_at_an_address_until_its_time_is_up)
+{
+    struct api api;
+    cordon_stats_t stats;
+
+    api_open(&api, SLEEPER(0x80, 0xad, 0xe2, 0x04)); /* 10 ms */
+    api_start(&api);
+    run(&api);
+    cr_expect_eq(api.result.end, CORDON_END_RETURN, "%s", api.result.message);
+    cordon_vm_stats(api.vm, &stats);
+    cr_expect_geq(stats.wall_ns, 10000000);
+    cr_expect_lt(stats.cpu_ns, 9000000);
+    api_close(&api);
+}
+
+Test(vm, a_guest_that_nobody_can_wake_ends_by_its_timeout)
+{
+    struct api api;
+
+    limit_and_run(&api, SLEEPER(0x7f), CORDON_TIMEOUT, 30000000);
+    cr_expect_eq(api.result.end, CORDON_END_QUOTA);
+    cr_expect_eq(api.result.quota, CORDON_TIMEOUT);
+    api_close(&api);
+}
+
+static void *kill_soon(void *ctl)
+{
+    usleep(20000);
+    cordon_ctl_kill(ctl, 15);
+    return NULL;
+}
+
+Test(vm, a_guest_that_nobody_can_wake_can_be_killed)
+{
+    struct api api;
+    pthread_t thread;
+
+    api_open(&api, SLEEPER(0x7f));
+    api_start(&api);
+    pthread_create(&thread, NULL, kill_soon, cordon_vm_ctl(api.vm));
+    run(&api);
+    pthread_join(thread, NULL);
+    cr_expect_eq(api.result.end, CORDON_END_KILLED);
+    api_close(&api);
+}
+
 /* What a thread of the host did before it came to the VM is not the VM's. */
 Test(vm, cpu_time_is_that_of_the_thread_that_runs_it)
 {

@@ -1,0 +1,128 @@
+/* memory.atomic.wait and notify: queues by themselves, and threads of one store. */
+#include "tests/unit/machine_fixture.h"
+
+#define FOR_EVER UINT64_MAX
+
+Test(sleeper, those_who_wait_at_the_address_are_woken_in_their_order)
+{
+    struct cn_sleep_queue queue = {NULL, NULL};
+    struct cn_sleeper s[6] = {{0}};
+    static const uint64_t addresses[] = {8, 16, 8, 8, 16, 8};
+
+    for (int i = 0; i < 6; i++)
+        cn_sleep_begin(&queue, &s[i], addresses[i], FOR_EVER);
+    cr_expect_eq(cn_sleep_notify(&queue, 4, 10), 0);
+    cr_expect_eq(cn_sleep_notify(&queue, 8, 0), 0);
+    cr_expect_eq(cn_sleep_notify(&queue, 8, 2), 2);
+    cr_expect(s[0].state == CN_WOKEN && s[2].state == CN_WOKEN && s[3].state == CN_ASLEEP);
+    cn_sleep_end(&s[4], CN_OVERSLEPT);
+    cn_sleep_end(&s[4], CN_AWAKE);
+    cr_expect_eq(cn_sleep_notify(&queue, 16, UINT32_MAX), 1);
+    cr_expect_eq(s[1].state, CN_WOKEN);
+    cr_expect_eq(cn_sleep_notify(&queue, 8, UINT32_MAX), 2);
+    cr_expect(queue.first == NULL && queue.last == NULL);
+    cn_sleep_begin(&queue, &s[0], 8, 5);
+    cn_sleep_forget(&queue);
+    cr_expect_eq(s[0].state, CN_OVERSLEPT);
+    cr_expect_null(queue.first);
+}
+
+/* (module
+ *   (memory 1 2 shared)
+ *   (func (param i32 i32 i64) (result i32)
+ *     (memory.atomic.wait32 (local.get 0) (local.get 1) (local.get 2)))
+ *   (func (param i32 i32) (result i32)
+ *     (memory.atomic.notify (local.get 0) (local.get 1)))
+ *   (func (param i32) (result i32) (memory.grow (local.get 0)))) */
+static const uint8_t sample[] = {
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x13, 0x03, 0x60, 0x03, 0x7f, 0x7f, 0x7e,
+    0x01, 0x7f, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7f, 0x60, 0x01, 0x7f, 0x01, 0x7f, 0x03, 0x04, 0x03,
+    0x00, 0x01, 0x02, 0x05, 0x04, 0x01, 0x03, 0x01, 0x02, 0x0a, 0x20, 0x03, 0x0c, 0x00, 0x20, 0x00,
+    0x20, 0x01, 0x20, 0x02, 0xfe, 0x01, 0x02, 0x00, 0x0b, 0x0a, 0x00, 0x20, 0x00, 0x20, 0x01, 0xfe,
+    0x00, 0x02, 0x00, 0x0b, 0x06, 0x00, 0x20, 0x00, 0x40, 0x00, 0x0b,
+};
+enum { WAIT, NOTIFY, GROW };
+
+static void open_threads(struct machine *t)
+{
+    machine_open(t, (struct cn_bytes){sample, sizeof sample});
+}
+
+static enum cn_stop call(struct machine *t, int thread, int func, uint32_t a, uint32_t b,
+                         int64_t c)
+{
+    const union cn_slot arguments[3] = {{.u64 = a}, {.u64 = b}, {.i64 = c}};
+
+    return machine_start(t, thread, func, arguments);
+}
+
+static enum cn_stop go_on(struct machine *t, int thread)
+{
+    return cn_thread_run(t->threads[thread], 1000);
+}
+
+static uint32_t result(const struct machine *t, int thread)
+{
+    return t->threads[thread]->stack[0].u32;
+}
+
+Test(sleeper, threads_wait_and_wake_each_other)
+{
+    struct machine t;
+
+    open_threads(&t);
+    cr_expect_eq(call(&t, 0, WAIT, 8, 0, -1), CN_STOP_PARKED);
+    cr_expect_eq(call(&t, 1, WAIT, 8, 0, 1000), CN_STOP_PARKED);
+    cr_expect_eq(call(&t, 2, WAIT, 8, 1, -1), CN_STOP_DONE, "another value");
+    cr_expect_eq(result(&t, 2), 1);
+    cr_expect_eq(call(&t, 2, WAIT, 12, 0, INT64_MIN), CN_STOP_PARKED);
+    cr_expect_eq(t.threads[1]->sleeper.timeout_ns, 1000);
+    cr_expect_eq(t.threads[2]->sleeper.timeout_ns, FOR_EVER);
+    cr_expect_eq(go_on(&t, 0), CN_STOP_PARKED, "run again without cause");
+    cr_expect_eq(cn_thread_due(t.threads[0]), 0, "a wait costs nothing");
+
+    t.f.store->move_on_grow = true;
+    cr_expect_eq(call(&t, 3, GROW, 1, 0, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 3), 1);
+    cr_expect_eq(call(&t, 3, NOTIFY, 8, 1, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 3), 1);
+    cr_expect_eq(go_on(&t, 1), CN_STOP_PARKED);
+    cr_expect_eq(go_on(&t, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 0), 0);
+
+    cn_sleep_end(&t.threads[1]->sleeper, CN_OVERSLEPT);
+    cr_expect_eq(call(&t, 3, NOTIFY, 8, 1, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 3), 0);
+    cr_expect_eq(go_on(&t, 1), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 1), 2);
+    machine_close(&t);
+}
+
+Test(sleeper, a_thread_that_goes_away_waits_no_longer)
+{
+    struct machine t;
+
+    open_threads(&t);
+    cr_expect_eq(call(&t, 0, WAIT, 8, 0, -1), CN_STOP_PARKED);
+    cr_expect_eq(call(&t, 1, WAIT, 8, 0, -1), CN_STOP_PARKED);
+    cn_thread_free(t.threads[0]);
+    t.threads[0] = NULL;
+    cr_expect_eq(call(&t, 1, NOTIFY, 8, 9, 0), CN_STOP_DONE, "its wait was given up");
+    cr_expect_eq(result(&t, 1), 0);
+    cr_expect_eq(call(&t, 1, WAIT, 8, 0, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 1), 2);
+    machine_close(&t);
+}
+
+Test(sleeper, one_woken_between_its_runs_does_not_look_at_the_value_again)
+{
+    struct machine t;
+
+    open_threads(&t);
+    cr_expect_eq(call(&t, 0, WAIT, 8, 0, -1), CN_STOP_PARKED);
+    t.f.instance->memories[0]->base[8] = 1;
+    cr_expect_eq(call(&t, 1, NOTIFY, 8, 9, 0), CN_STOP_DONE);
+    cr_expect_eq(go_on(&t, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 0), 0);
+    machine_close(&t);
+}
