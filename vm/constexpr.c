@@ -197,7 +197,8 @@ static enum cn_status run(struct machine *machine, cn_valtype type, union cn_slo
     while (take_bytes(machine, 1, &op) && *op != OP_END)
         if (!step(machine, *op))
             return CN_INVALID;
-    if (machine->depth != 1 || machine->operands[0].type != type)
+    if (machine->depth != 1 ||
+        cn_valtype_code(machine->operands[0].type) != cn_valtype_code(type))
         return CN_INVALID;
     result[0] = machine->operands[0].values[0];
     if (type == CN_V128)

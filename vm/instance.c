@@ -117,7 +117,8 @@ static enum cn_status join_imports(struct cn_instance *instance, const struct cn
 
     for (uint32_t i = 0; i < module->import_count; i++) {
         uint32_t index = module->imports[i].index;
-        CN_TRY(cn_import_matches(module, i, &externs[i], error));
+        CN_TRY(cn_import_matches(instance->store, module, instance->type_ids, i, &externs[i],
+                                 error));
         switch (externs[i].kind) {
         case CN_EXTERN_FUNC:
             instance->funcs[index] = externs[i].func;
@@ -158,11 +159,9 @@ static enum cn_status number_types(struct cn_instance *instance, struct cn_error
 {
     const struct cn_module *module = instance->module;
 
-    for (uint32_t i = 0; i < module->type_count; i++)
-        if (cn_types_number(instance->store->types, cn_module_functype(module, i),
-                            &instance->type_ids[i]))
-            return cn_store_no_room(instance->store, error, "types of the module",
-                                    (uint64_t)module->type_count * sizeof(uint32_t));
+    if (cn_types_add(instance->store->types, module, instance->type_ids) != CN_OK)
+        return cn_store_no_room(instance->store, error, "types of the module",
+                                (uint64_t)module->type_count * sizeof(struct cn_deftype));
     return CN_OK;
 }
 
@@ -199,8 +198,11 @@ static enum cn_status make_storage(struct cn_instance *instance, struct cn_error
     struct cn_store *store = instance->store;
     uint32_t i;
 
-    for (i = module->imported_table_count; i < module->table_count; i++)
-        CN_TRY(cn_table_init(store, instance->tables[i], &module->tables[i].type, i, error));
+    for (i = module->imported_table_count; i < module->table_count; i++) {
+        struct cn_table_type type = module->tables[i].type;
+        type.element = cn_types_translate(instance->type_ids, type.element);
+        CN_TRY(cn_table_init(store, instance->tables[i], &type, i, error));
+    }
     for (i = module->imported_memory_count; i < module->memory_count; i++)
         CN_TRY(cn_memory_init(store, instance->memories[i], &module->memories[i], i, error));
     return CN_OK;
@@ -213,6 +215,7 @@ static enum cn_status make_globals(struct cn_instance *instance, struct cn_error
     for (uint32_t i = module->imported_global_count; i < module->global_count; i++) {
         struct cn_global *global = instance->globals[i];
         global->type = module->globals[i].type;
+        global->type.type = cn_types_translate(instance->type_ids, global->type.type);
         enum cn_status status = cn_constexpr_eval(instance, module->globals[i].init, i,
                                                   global->type.type, global->values);
         if (status != CN_OK)
@@ -225,9 +228,9 @@ static enum cn_status make_globals(struct cn_instance *instance, struct cn_error
 static enum cn_status build(struct cn_instance *instance, const struct cn_extern *externs,
                             bool *escaped, struct cn_error *error)
 {
+    CN_TRY(number_types(instance, error));
     CN_TRY(join_imports(instance, externs, error));
     CN_TRY(charge_code(instance, error));
-    CN_TRY(number_types(instance, error));
     make_funcs(instance);
     make_tags(instance);
     CN_TRY(make_storage(instance, error));
@@ -240,7 +243,7 @@ enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program
                               struct cn_error *error)
 {
     struct cn_instance *instance = NULL;
-    uint32_t type_count = cn_types_count(store->types);
+    uint32_t type_count = store->types->count;
     bool escaped = false;
 
     CN_TRY(new_instance(store, program, &instance, error));

@@ -72,7 +72,7 @@ struct cn_table {
     uint32_t size;
     uint64_t index_mask; /* what counts of an index: its low 32 bits, or all 64 */
     uint64_t max;    /* as declared; UINT64_MAX when nothing is stated */
-    cn_valtype type;
+    cn_valtype type; /* in the store's terms */
 };
 
 static inline bool cn_table_is_64(const struct cn_table *table)
@@ -85,7 +85,7 @@ struct cn_global {
         union cn_slot value;
         union cn_slot values[2]; /* of a v128 */
     };
-    struct cn_global_type type;
+    struct cn_global_type type; /* in the store's terms */
 };
 
 /* What an exception is thrown with; tags are equal when they are the same one. */
@@ -163,10 +163,12 @@ CN_CHECKED enum cn_status cn_instantiate(struct cn_store *store, struct cn_progr
 bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name,
                         struct cn_extern *result);
 
-/* True when something of this type can be joined to import number `import` of the module
- * (core 4.5.9 and 3.4); fills `error` with both types otherwise. Functions compare by type,
- * tables and memories by limits, globals exactly. */
-CN_CHECKED enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import,
+/* Whether something of this type can be joined to import number `import` of the module, whose
+ * types have the numbers `type_ids` in the store (core 4.5.9 and 3.4); `error` says both types
+ * otherwise. */
+CN_CHECKED enum cn_status cn_import_matches(const struct cn_store *store,
+                                            const struct cn_module *module,
+                                            const uint32_t *type_ids, uint32_t import,
                                             const struct cn_extern *given,
                                             struct cn_error *error);
 

@@ -2,8 +2,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "vm/instance.h"
 #include "core/name.h"
+#include "vm/instance.h"
+#include "vm/types.h"
 
 #define NAME_ROOM 40
 #define TYPE_ROOM 80
@@ -123,12 +124,6 @@ static bool limits_match(const struct cn_limits *wanted, const struct cn_limits 
     return given->min >= wanted->min && given->max <= wanted->max;
 }
 
-static bool tables_match(const struct cn_table_type *wanted, const struct cn_table_type *given)
-{
-    return given->element == wanted->element && given->is_64 == wanted->is_64 &&
-           limits_match(&wanted->limits, &given->limits);
-}
-
 static bool memories_match(const struct cn_memory_type *wanted,
                            const struct cn_memory_type *given)
 {
@@ -137,7 +132,29 @@ static bool memories_match(const struct cn_memory_type *wanted,
            limits_match(&wanted->limits, &given->limits);
 }
 
-static bool matches(const struct cn_module *module, const struct cn_import *import,
+/* What is wanted, in the store's terms. */
+static bool tables_match(const uint32_t *ids, const struct cn_table_type *wanted,
+                         const struct cn_table_type *given)
+{
+    return given->element == cn_types_translate(ids, wanted->element) &&
+           given->is_64 == wanted->is_64 && limits_match(&wanted->limits, &given->limits);
+}
+
+/* What can be written must be the same; what is only read may be a subtype. */
+static bool globals_match(const struct cn_store *store, const uint32_t *ids,
+                          const struct cn_global_type *wanted, const struct cn_global_type *given)
+{
+    cn_valtype type = cn_types_translate(ids, wanted->type);
+
+    if (given->is_mutable != wanted->is_mutable)
+        return false;
+    return given->type == type ||
+           (!wanted->is_mutable &&
+            cn_valtype_is_subtype(store->types->types, given->type, type));
+}
+
+static bool matches(const struct cn_store *store, const struct cn_module *module,
+                    const uint32_t *ids, const struct cn_import *import,
                     const struct cn_extern *given)
 {
     uint32_t index = import->index;
@@ -148,30 +165,30 @@ static bool matches(const struct cn_module *module, const struct cn_import *impo
         return false;
     switch (import->kind) {
     case CN_EXTERN_FUNC:
-        return cn_functype_equal(given->func->type, cn_module_type_of(module, index));
+        return cn_types_are_sub(store->types, given->func->type_id,
+                                ids[module->funcs[index].type]);
     case CN_EXTERN_TABLE:
         table = type_of_table(given->table);
-        return tables_match(&module->tables[index].type, &table);
+        return tables_match(ids, &module->tables[index].type, &table);
     case CN_EXTERN_MEMORY:
         memory = type_of_memory(given->memory);
         return memories_match(&module->memories[index], &memory);
     case CN_EXTERN_GLOBAL:
-        return given->global->type.type == module->globals[index].type.type &&
-               given->global->type.is_mutable == module->globals[index].type.is_mutable;
+        return globals_match(store, ids, &module->globals[index].type, &given->global->type);
     case CN_EXTERN_TAG:
-        return cn_functype_equal(given->tag->type,
-                                 cn_module_functype(module, module->tags[index]));
+        return given->tag->type_id == ids[module->tags[index]];
     }
     return false;
 }
 
-enum cn_status cn_import_matches(const struct cn_module *module, uint32_t import,
+enum cn_status cn_import_matches(const struct cn_store *store, const struct cn_module *module,
+                                 const uint32_t *type_ids, uint32_t import,
                                  const struct cn_extern *given, struct cn_error *error)
 {
     const struct cn_import *wanted = &module->imports[import];
     char from[NAME_ROOM], name[NAME_ROOM], expected[TYPE_ROOM], found[TYPE_ROOM];
 
-    if (matches(module, wanted, given))
+    if (matches(store, module, type_ids, wanted, given))
         return CN_OK;
     print_expected(module, wanted, expected);
     print_given(given, found);

@@ -1,6 +1,7 @@
 /* Calls and what happens at the edges of a run. */
 #include "handlers_made.h"
 #include "vm/handlers.h"
+#include "vm/types.h"
 
 /* A host function, or one of another instance: the driver in thread.c goes on from here, with
  * pc after the call. */
@@ -68,6 +69,13 @@ OP(call_import)
     CN_TAIL leave_to_call(CN_ARGS(pc + CN_SIZE_CALL_IMPORT));
 }
 
+/* A function may be called as one of its own type or of a supertype. */
+#define CHECK_CALLEE(callee, type_at)                                                              \
+    const uint32_t wanted = t->type_ids[FIELD32(type_at)];                                         \
+    if (CN_UNLIKELY((callee)->type_id != wanted &&                                                 \
+                    !cn_types_are_sub(t->store->types, (callee)->type_id, wanted)))                \
+        TRAP(CN_TRAP_INDIRECT_CALL_TYPE);
+
 /* The function that a table's element refers to, after the checks of call_indirect (core
  * 4.4.8), or a trap. */
 #define CALLEE_FROM_TABLE(name)                                                                    \
@@ -80,8 +88,7 @@ OP(call_import)
         t->trap_number = index;                                                                    \
         TRAP(CN_TRAP_UNINITIALIZED_ELEMENT);                                                       \
     }                                                                                              \
-    if (CN_UNLIKELY(callee->type_id != t->type_ids[FIELD32(CN_AT_##name##_type)]))                 \
-        TRAP(CN_TRAP_INDIRECT_CALL_TYPE);
+    CHECK_CALLEE(callee, CN_AT_##name##_type)
 
 OP(call_indirect)
 {

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "tests/unit/vm_fixture.h"
+#include "vm/types.h"
 
 static const cn_valtype values[] = {CN_I32, CN_I64, CN_F64};
 static struct cn_deftype types[] = {
@@ -30,10 +31,34 @@ static struct cn_module module = {
     .memories = memories, .memory_count = 2, .globals = globals, .global_count = 1,
 };
 
+/* A store that knows the module's types. */
+static uint32_t ids[2];
+static struct cn_store *world(void)
+{
+    static struct cn_account account;
+    static struct cn_store *store;
+
+    if (store != NULL)
+        return store;
+    cn_account_init(&account);
+    cr_assert_eq(cn_store_new(&store, &account), CN_OK);
+    cr_assert_eq(cn_types_add(store->types, &module, ids), CN_OK);
+    return store;
+}
+
+static uint32_t number(const struct cn_functype *type)
+{
+    uint32_t result;
+
+    cr_assert_eq(cn_types_number(world()->types, type, &result), CN_OK);
+    return result;
+}
+
 static void expect(uint32_t import, struct cn_extern given, const char *refusal)
 {
     struct cn_error error = {.text = ""};
-    enum cn_status status = cn_import_matches(&module, import, &given, &error);
+    enum cn_status status =
+        cn_import_matches(world(), &module, ids, import, &given, &error);
 
     cr_expect_eq(status, refusal ? CN_UNLINKABLE : CN_OK, "import %u: %s", import, error.text);
     cr_expect_str_eq(error.text, refusal ? refusal : "");
@@ -67,7 +92,8 @@ Test(link, compares_functions_by_their_types)
 {
     struct cn_functype same =
         CN_FUNCTYPE(2, 1, ((const cn_valtype[]){CN_I32, CN_I64, CN_F64}));
-    struct cn_func good = {.type = &same}, bad = {.type = &types[1].func};
+    struct cn_func good = {.type = &same, .type_id = number(&same)};
+    struct cn_func bad = {.type = &types[1].func, .type_id = number(&types[1].func)};
     struct cn_memory m;
 
     expect(F, func(&good), NULL);
@@ -135,10 +161,10 @@ Test(link, compares_globals_exactly)
 Test(link, prints_names_that_cannot_harm_a_terminal)
 {
     struct cn_error error;
-    struct cn_func bad = {.type = &types[1].func};
+    struct cn_func bad = {.type = &types[1].func, .type_id = number(&types[1].func)};
     struct cn_extern given = func(&bad);
 
-    cr_assert_eq(cn_import_matches(&module, ODD, &given, &error), CN_UNLINKABLE);
+    cr_assert_eq(cn_import_matches(world(), &module, ids, ODD, &given, &error), CN_UNLINKABLE);
     cr_expect(strncmp(error.text, "incompatible import type: \"?[31m???\".\"", 37) == 0, "%s",
               error.text);
     cr_expect_null(strpbrk(error.text, "\x1b\x9b"));
