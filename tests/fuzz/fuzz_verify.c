@@ -57,6 +57,15 @@ static bool param_is(const struct draft *draft, uint32_t i, cn_valtype type)
     return cn_valtype_is_num(type) ? cn_valtype_is_num(given) : given == type;
 }
 
+static uint32_t param_slot(const struct draft *draft, uint32_t i)
+{
+    uint32_t slot = 0;
+
+    while (i-- > 0)
+        slot += cn_valtype_slots(cn_functype_params(draft->type)[i]);
+    return slot;
+}
+
 /* A slot that should hold something of the type. */
 static uint32_t slot_of(struct draft *draft, cn_valtype type)
 {
@@ -65,12 +74,12 @@ static uint32_t slot_of(struct draft *draft, cn_valtype type)
     if (strays(draft))
         return any_slot(draft);
     if (i < draft->type->param_count && param_is(draft, i, type))
-        return i;
+        return param_slot(draft, i);
     if (type == CN_FUNCREF)
         return draft->funcs + i % REFS;
     if (type == CN_EXTERNREF)
         return draft->externs + i % REFS;
-    return draft->numbers + i % NUMBERS;
+    return draft->numbers + i % (type == CN_V128 ? NUMBERS - 1 : NUMBERS);
 }
 
 static cn_valtype type_of(struct draft *draft, uint8_t of, cn_valtype any)
@@ -81,6 +90,8 @@ static cn_valtype type_of(struct draft *draft, uint8_t of, cn_valtype any)
         return CN_FUNCREF;
     case CN_OF_EXTERN:
         return CN_EXTERNREF;
+    case CN_OF_V128:
+        return CN_V128;
     case CN_OF_ANY:
     case CN_OF_REF:
         return any;
@@ -105,12 +116,19 @@ static uint8_t *append_insn(struct draft *draft, enum cn_insn insn)
     return append(draft, cn_insn_infos[insn].first_variant);
 }
 
-static void append_move(struct draft *draft, uint32_t from, uint32_t to)
+/* Moves values of these types to slots from `to` on. */
+static void append_moves(struct draft *draft, const cn_valtype *types, uint32_t count, uint32_t to)
 {
-    uint8_t *at = append(draft, cn_variant_of(CN_INSN_MOV, (const uint8_t[4]){CN_TO_S, CN_S}));
-
-    cn_store_u16(at + 8, (uint16_t)to);
-    cn_store_u16(at + 10, (uint16_t)from);
+    for (uint32_t i = 0; i < count; i++) {
+        enum cn_insn insn = types[i] == CN_V128 ? CN_INSN_MOV_V128 : CN_INSN_MOV;
+        if (!strays(draft)) {
+            uint32_t from = slot_of(draft, types[i]);
+            uint8_t *at = append(draft, cn_variant_of(insn, (const uint8_t[4]){CN_TO_S, CN_S}));
+            cn_store_u16(at + 8, (uint16_t)to);
+            cn_store_u16(at + 10, (uint16_t)from);
+        }
+        to += cn_valtype_slots(types[i]);
+    }
 }
 
 /* A value for a field that is no operand. */
@@ -149,7 +167,7 @@ static uint64_t choose_field(struct draft *draft, enum cn_field_kind kind, cn_va
     case CN_FIELD_ELEMENT:
         return any == CN_EXTERNREF ? 1 : choose(draft, 2) * stray;
     case CN_FIELD_REFTYPE:
-        return any;
+        return cn_valtype_code(any);
     case CN_FIELD_BITS64:
         return choose(draft, 2) ? ~(uint64_t)choose(draft, 256) : choose(draft, 256);
     case CN_FIELD_OFFSET:
@@ -163,9 +181,7 @@ static uint64_t choose_field(struct draft *draft, enum cn_field_kind kind, cn_va
 
 static void set_up_arguments(struct draft *draft, const struct cn_functype *type)
 {
-    for (uint32_t i = 0; i < type->param_count; i++)
-        if (!strays(draft))
-            append_move(draft, slot_of(draft, cn_functype_params(type)[i]), draft->window + i);
+    append_moves(draft, cn_functype_params(type), type->param_count, draft->window);
 }
 
 /* What a call calls is decided first, because its arguments come before it. */
@@ -296,7 +312,7 @@ static void append_any(struct draft *draft)
 static void lay_out_frame(struct draft *draft, uint32_t func)
 {
     const struct cn_functype *type = draft->type;
-    uint32_t params = type->param_count, results = type->result_count;
+    uint32_t params = type->param_slots, results = type->result_slots;
     struct cn_code *code = &draft->code;
 
     code->func = func;
@@ -315,7 +331,7 @@ static void lay_out_frame(struct draft *draft, uint32_t func)
 
 static void add_ref(struct draft *draft, uint32_t slot, cn_valtype type)
 {
-    draft->refs[draft->code.ref_count++] = (struct cn_ref_slot){(uint16_t)slot, (uint8_t)type};
+    draft->refs[draft->code.ref_count++] = (struct cn_ref_slot){(uint16_t)slot, cn_valtype_code(type)};
 }
 
 /* All labels have the same map: everything below the window is set. */
@@ -323,7 +339,7 @@ static void list_refs(struct draft *draft)
 {
     for (uint32_t i = 0; i < draft->type->param_count; i++)
         if (cn_valtype_is_ref(cn_functype_params(draft->type)[i]))
-            add_ref(draft, i, cn_functype_params(draft->type)[i]);
+            add_ref(draft, param_slot(draft, i), cn_functype_params(draft->type)[i]);
     for (uint32_t i = 0; i < REFS; i++)
         add_ref(draft, draft->funcs + i, strays(draft) ? CN_EXTERNREF : CN_FUNCREF);
     for (uint32_t i = 0; i < REFS; i++)
@@ -343,7 +359,7 @@ static void append_null(struct draft *draft, uint32_t slot, cn_valtype type)
     uint8_t *at = append_insn(draft, CN_INSN_REF_NULL);
 
     cn_store_u16(at + CN_AT_REF_NULL_d, (uint16_t)slot);
-    cn_store_u32(at + CN_AT_REF_NULL_reftype, type);
+    cn_store_u32(at + CN_AT_REF_NULL_reftype, cn_valtype_code(type));
 }
 
 static void append_prologue(struct draft *draft)
@@ -372,11 +388,10 @@ static void append_return(struct draft *draft)
     const struct cn_functype *type = draft->type;
     uint8_t *at;
 
-    for (uint32_t i = 0; i < type->result_count; i++)
-        append_move(draft, slot_of(draft, cn_functype_results(type)[i]), draft->window + i);
+    append_moves(draft, cn_functype_results(type), type->result_count, draft->window);
     at = append_insn(draft, CN_INSN_RETN);
     cn_store_u16(at + CN_AT_RETN_first, (uint16_t)draft->window);
-    cn_store_u16(at + CN_AT_RETN_count, (uint16_t)type->result_count);
+    cn_store_u16(at + CN_AT_RETN_count, (uint16_t)type->result_slots);
     cn_store_u16(at + CN_AT_RETN_header, (uint16_t)draft->code.header);
 }
 
