@@ -236,6 +236,11 @@ static bool branch_on_maker(struct cn_translator *t, struct cn_ir *maker, bool s
         cn_emit_branch(t, sense ? CN_INSN_BRZ64 : CN_INSN_BRNZ64, label)->s[0] = taken.s[0];
         return true;
     }
+    if (maker->insn == CN_INSN_V128_ANY_TRUE) {
+        const struct cn_ir taken = cn_take(t, maker);
+        cn_emit_branch(t, sense ? CN_INSN_BRNZ_V128 : CN_INSN_BRZ_V128, label)->s[0] = taken.s[0];
+        return true;
+    }
     if (maker->insn == CN_INSN_AND) {
         const struct cn_ir taken = cn_take(t, maker);
         const struct compared c = operands_of(&taken, false);

@@ -331,7 +331,8 @@ static void lay_out_frame(struct draft *draft, uint32_t func)
 
 static void add_ref(struct draft *draft, uint32_t slot, cn_valtype type)
 {
-    draft->refs[draft->code.ref_count++] = (struct cn_ref_slot){(uint16_t)slot, cn_valtype_code(type)};
+    draft->refs[draft->code.ref_count++] =
+        (struct cn_ref_slot){(uint16_t)slot, cn_valtype_code(type)};
 }
 
 /* All labels have the same map: everything below the window is set. */
