@@ -336,12 +336,26 @@ void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
     fill_stats(&now, stats);
 }
 
-void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size)
+static void *view_of(const struct cn_memory *memory, uint64_t *size)
 {
-    const struct cn_memory *memory = vm->vm.instance->memories[0];
-
     *size = memory->size;
     return *size > 0 ? memory->base : NULL;
+}
+
+void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size)
+{
+    return view_of(vm->vm.instance->memories[0], size);
+}
+
+void *cordon_vm_memory_of(cordon_vm_t *vm, const char *name, uint64_t *size)
+{
+    struct cn_bytes bytes = {(const uint8_t *)name, strlen(name)};
+    struct cn_extern found;
+
+    *size = 0;
+    if (!cn_instance_export(vm->vm.instance, bytes, &found) || found.kind != CN_EXTERN_MEMORY)
+        return NULL;
+    return view_of(found.memory, size);
 }
 
 cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm)

@@ -103,6 +103,19 @@ static void print_limits(const struct cn_limits *limits, const char *unit)
     printf(" %s", unit);
 }
 
+static void print_memory(const struct cn_memory_type *type)
+{
+    print_limits(&type->limits, type->page_log2 == 0 ? "bytes" : "pages of 64 KiB");
+    printf("%s%s", type->is_64 ? ", 64-bit addresses" : "", type->is_shared ? ", shared" : "");
+}
+
+static void print_table(const struct cn_table_type *type)
+{
+    printf(" of %s,", cn_valtype_name(type->element));
+    print_limits(&type->limits, "elements");
+    printf("%s", type->is_64 ? ", 64-bit indices" : "");
+}
+
 static void print_type(const struct cn_module *module, enum cn_extern_kind kind, uint32_t index)
 {
     char text[512];
@@ -114,12 +127,15 @@ static void print_type(const struct cn_module *module, enum cn_extern_kind kind,
                                         sizeof text));
         break;
     case CN_EXTERN_TABLE:
-        printf(" of %s,", cn_valtype_name(module->tables[index].type.element));
-        print_limits(&module->tables[index].type.limits, "elements");
+        print_table(&module->tables[index].type);
         break;
     case CN_EXTERN_MEMORY:
         printf(" of");
-        print_limits(&module->memories[index].limits, "pages");
+        print_memory(&module->memories[index]);
+        break;
+    case CN_EXTERN_TAG:
+        printf(" %s", cn_functype_print(cn_module_functype(module, module->tags[index]), text,
+                                        sizeof text));
         break;
     default:
         printf(" %s%s", module->globals[index].type.is_mutable ? "mutable " : "",
@@ -149,11 +165,13 @@ static void print_module(const struct cn_module *module)
     }
     for (uint32_t i = module->imported_memory_count; i < module->memory_count; i++) {
         printf("memory");
-        print_limits(&module->memories[i].limits, "pages of 64 KiB\n");
+        print_memory(&module->memories[i]);
+        putchar('\n');
     }
     for (uint32_t i = module->imported_table_count; i < module->table_count; i++) {
-        printf("table of %s", cn_valtype_name(module->tables[i].type.element));
-        print_limits(&module->tables[i].type.limits, "elements\n");
+        printf("table");
+        print_table(&module->tables[i].type);
+        putchar('\n');
     }
 }
 

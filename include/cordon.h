@@ -159,6 +159,9 @@ CORDON_API bool cordon_bind_raw(cordon_linker_t *linker, const char *module, con
  * it; NULL and 0 when it has none. Check every address against the size. Valid until the guest
  * runs again. */
 CORDON_API void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size);
+/* The same of the memory that the guest exports under a name; NULL and 0 too when it exports
+ * none. Sizes are whole pages of the guest's, which may be of one byte. */
+CORDON_API void *cordon_vm_memory_of(cordon_vm_t *vm, const char *name, uint64_t *size);
 
 /* ------------------------------------------------------------------ quotas */
 

@@ -287,6 +287,35 @@ Test(vm, two_hosts_know_nothing_of_each_other)
     api_close(&two);
 }
 
+/* (module (memory 1) (memory i64 2) (memory 5 (pagesize 1))
+ *   (export "b" (memory 1)) (export "c" (memory 2)) (export "_start" (func 0)) (func)) */
+Test(vm, memories_are_found_by_their_names)
+{
+    struct api api;
+    uint64_t size;
+
+    api_open(&api, MODULE(SECTION(TYPES, 1, PLAIN_TYPE), SECTION(FUNCTIONS, 1, 0),
+                          SECTION(MEMORIES, 3, 0, 1, 4, 2, 8, 5, 0),
+                          SECTION(EXPORTS, 3, 1, 'b', 2, 1, 1, 'c', 2, 2,
+                                  6, '_', 's', 't', 'a', 'r', 't', 0, 0),
+                          SECTION(CODE, 1, BODY(0))));
+    api_start(&api);
+    cr_expect_not_null(cordon_vm_memory(api.vm, &size));
+    cr_expect_eq(size, 65536);
+    uint8_t *b = cordon_vm_memory_of(api.vm, "b", &size);
+    cr_assert_not_null(b);
+    cr_expect_eq(size, 2 * 65536);
+    b[size - 1] = 1;
+    cr_expect_not_null(cordon_vm_memory_of(api.vm, "c", &size));
+    cr_expect_eq(size, 5);
+    cr_expect_null(cordon_vm_memory_of(api.vm, "a", &size));
+    cr_expect_eq(size, 0);
+    cr_expect_null(cordon_vm_memory_of(api.vm, "_start", &size));
+    run(&api);
+    cr_expect_eq(api.result.end, CORDON_END_RETURN);
+    api_close(&api);
+}
+
 /* The same module in several VMs at a time, also when its code is made at the first call. */
 Test(vm, a_module_serves_many_vms)
 {
