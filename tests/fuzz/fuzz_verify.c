@@ -169,6 +169,7 @@ static uint64_t choose_field(struct draft *draft, enum cn_field_kind kind, cn_va
     case CN_FIELD_REFTYPE:
         return cn_valtype_code(any);
     case CN_FIELD_BITS64:
+    case CN_FIELD_OFFSET64:
         return choose(draft, 2) ? ~(uint64_t)choose(draft, 256) : choose(draft, 256);
     case CN_FIELD_OFFSET:
     case CN_FIELD_IMMEDIATE:
