@@ -46,6 +46,29 @@ struct cn_label {
 /* The highest number of slots that a frame can have; operands are 16 bits wide. */
 #define CN_FRAME_MAX 65535u
 
+/* What is done with an exception that is thrown at [start, end) of the code: by a `throw` that
+ * stands there, or out of a call. Handlers are asked in their order. The values that the exception
+ * carries, and the exception itself, are put into slots, and control goes to a label. */
+struct cn_handler_entry {
+    uint32_t start, end;
+    uint32_t tag;   /* CN_ANY_TAG: whatever was thrown */
+    uint32_t label; /* CN_NO_LABEL: delegated, see level */
+    uint32_t cost;  /* fuel from the label to its first branch, call or return */
+    uint32_t level; /* how many blocks are open around it; where it delegates: only handlers of at
+                     * most this level are asked from then on */
+    uint16_t slot;  /* first slot of what it hands over */
+    uint8_t gives;  /* CN_GIVES_... */
+};
+
+#define CN_ANY_TAG UINT32_MAX
+#define CN_NO_LABEL UINT32_MAX
+
+enum {
+    CN_GIVES_VALUES = 1, /* what the tag says */
+    CN_GIVES_REF_FIRST = 2, /* the exception, before them */
+    CN_GIVES_REF_LAST = 4,  /* or behind them */
+};
+
 struct cn_code {
     uint32_t func;       /* index in the module */
     uint32_t size;       /* of bytes */
@@ -57,6 +80,8 @@ struct cn_code {
     uint32_t ref_count;
     struct cn_label *labels;
     struct cn_ref_slot *refs;
+    uint32_t handler_count;
+    struct cn_handler_entry *handlers;
 };
 
 #endif

@@ -30,6 +30,7 @@ enum cn_of {
     CN_OF_REF,    /* a reference whose type another field or operand gives */
     CN_OF_FUNC,
     CN_OF_EXTERN,
+    CN_OF_EXN,
 };
 
 enum {

@@ -247,6 +247,45 @@ static uint32_t write_instruction(struct cn_translator *t, uint32_t index, uint8
     return info->size + 8 * ir->x[0];
 }
 
+/* Where every instruction begins, for the ranges of handlers. */
+static bool note_offsets(struct cn_translator *t)
+{
+    uint32_t at = 0;
+
+    if (t->handler_count == 0)
+        return true;
+    if (!cn_room(t, &t->offsets, &t->offset_room, t->ir_count + 1, sizeof *t->offsets) ||
+        !cn_room(t, &t->out_handlers, &t->out_handler_room, t->handler_count,
+                 sizeof *t->out_handlers))
+        return false;
+    for (uint32_t i = 0; i < t->ir_count; i++) {
+        t->offsets[i] = at;
+        at += cn_encoded_size(t, &t->ir[i]);
+    }
+    t->offsets[t->ir_count] = at;
+    return true;
+}
+
+/* Handlers of a try without any code have nothing to do. */
+static uint32_t write_handlers(struct cn_translator *t)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < t->handler_count; i++) {
+        const struct cn_ir_handler *handler = &t->handlers[i];
+        uint32_t start = t->offsets[handler->start], end = t->offsets[handler->end];
+        bool delegates = handler->label == CN_NO_LABEL;
+        if (start == end)
+            continue;
+        t->out_handlers[count++] = (struct cn_handler_entry){
+            .start = start, .end = end, .tag = handler->tag,
+            .label = delegates ? CN_NO_LABEL : t->labels[handler->label].number,
+            .cost = delegates ? 0 : label_cost(t, handler->label),
+            .level = handler->level, .slot = handler->slot, .gives = handler->gives};
+    }
+    return count;
+}
+
 void cn_encode(struct cn_translator *t, uint32_t func, struct cn_code *code)
 {
     uint32_t label_count, at = 0;
@@ -256,7 +295,8 @@ void cn_encode(struct cn_translator *t, uint32_t func, struct cn_code *code)
         return;
     uint32_t size = place_labels(t, &label_count);
     if (!cn_room(t, &t->bytes, &t->byte_room, size + 8, 1) ||
-        !cn_room(t, &t->out_labels, &t->out_label_room, label_count + 1, sizeof *t->out_labels))
+        !cn_room(t, &t->out_labels, &t->out_label_room, label_count + 1, sizeof *t->out_labels) ||
+        !note_offsets(t))
         return;
     write_labels(t);
     for (uint32_t i = 0; i < t->ir_count; i++)
@@ -265,5 +305,6 @@ void cn_encode(struct cn_translator *t, uint32_t func, struct cn_code *code)
     *code = (struct cn_code){
         .func = func, .size = size, .bytes = t->bytes, .entry_cost = t->costs[0],
         .frame = t->frame, .header = t->header, .label_count = label_count,
-        .ref_count = t->ref_count, .labels = t->out_labels, .refs = t->refs};
+        .ref_count = t->ref_count, .labels = t->out_labels, .refs = t->refs,
+        .handler_count = write_handlers(t), .handlers = t->out_handlers};
 }

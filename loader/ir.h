@@ -74,8 +74,22 @@ struct cn_block {
     uint32_t stub;         /* of the BR_TABLE being translated: where branches here go first */
     uint32_t height;       /* operand stack below its parameters */
     const struct cn_functype *type;
+    uint32_t try_start;    /* instructions that its clauses are for */
+    uint32_t try_end;
+    uint32_t first_clause; /* of try_table: in cn_translator.clauses */
     int32_t loop_start;    /* index after a loop's label */
     int32_t dup_end;       /* its header ends here in a BR_TABLE and may be repeated, or -1 */
+};
+
+/* A clause of a try that is open, and a handler once it is closed: then `start` and `end` are
+ * the instructions between which it is asked. */
+struct cn_ir_handler {
+    uint32_t start, end;
+    uint32_t tag;
+    uint32_t label; /* of the translator; CN_NO_LABEL where it delegates */
+    uint32_t level;
+    uint16_t slot;
+    uint8_t gives;
 };
 
 struct cn_ir_label {
@@ -123,6 +137,9 @@ struct cn_translator {
     struct cn_block *blocks;
     struct cn_ir_label *labels;
     uint32_t *targets;          /* of tables: label numbers */
+    struct cn_ir_handler *clauses;  /* of the open try_tables */
+    struct cn_ir_handler *handlers; /* of those that are closed, innermost first */
+    uint32_t *pads;             /* labels where an exception leaves the function with a result */
     struct cn_ref_slot *refs;
     /* By a local's place: a v128 takes two, of which the upper has type 0. */
     uint8_t *local_types;       /* parameters included */
@@ -138,6 +155,9 @@ struct cn_translator {
     uint32_t label_count, label_room;
     uint32_t target_count, target_room;
     uint32_t ref_count, ref_room;
+    uint32_t clause_count, clause_room;
+    uint32_t handler_count, handler_room;
+    uint32_t pad_count, pad_room;
     uint32_t local_count;       /* places */
     uint32_t local_number;      /* locals */
     uint32_t local_type_room, local_set_room, local_use_room, local_place_room;
@@ -152,6 +172,9 @@ struct cn_translator {
     /* The result. */
     uint32_t *costs;
     uint32_t cost_room;
+    uint32_t *offsets;          /* of instructions, where there are handlers */
+    struct cn_handler_entry *out_handlers;
+    uint32_t offset_room, out_handler_room;
     uint8_t *bytes;
     struct cn_label *out_labels;
     uint32_t byte_room, out_label_room;
@@ -357,12 +380,30 @@ void cn_lower_br_if(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_br_table(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_unreachable(struct cn_translator *t, const struct cn_lowering *how);
 void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_functype *type);
+const struct cn_functype *cn_read_block_type(struct cn_translator *t);
+struct cn_block *cn_block_at(struct cn_translator *t, uint32_t depth);
+/* Puts the topmost values where the end of the block or its loop wants them. */
+void cn_carry_values(struct cn_translator *t, const struct cn_block *target);
+void cn_push_homes(struct cn_translator *t, const cn_valtype *types, uint32_t count);
 /* What follows is reached by nothing until a label. */
 void cn_become_unreachable(struct cn_translator *t);
 /* A branch to `label` when the value is not 0 (sense) or is 0; in lower_branch.c */
 void cn_emit_branch_if(struct cn_translator *t, struct cn_value condition, bool sense,
                        uint32_t label);
 struct cn_ir *cn_emit_branch(struct cn_translator *t, uint32_t insn, uint32_t label);
+
+/* lower_try.c */
+void cn_lower_try(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_catch(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_delegate(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_throw(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_rethrow(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_throw_ref(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_try_table(struct cn_translator *t, const struct cn_lowering *how);
+/* At the end of a block that is a try: its handlers, and values where they belong. */
+void cn_end_try(struct cn_translator *t, struct cn_block *block);
+/* At the function's end: code that handlers need beside it. */
+void cn_emit_pads(struct cn_translator *t);
 
 /* lower_misc.c */
 void cn_lower_nop(struct cn_translator *t, const struct cn_lowering *how);

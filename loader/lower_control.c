@@ -12,7 +12,7 @@
 /* Copies of tables take no more room than this many bytes, or the function's body has. */
 #define DUPLICATE_BYTES 4096u
 
-static struct cn_block *block_at(struct cn_translator *t, uint32_t depth)
+struct cn_block *cn_block_at(struct cn_translator *t, uint32_t depth)
 {
     return &t->blocks[t->block_count - 1 - depth];
 }
@@ -31,10 +31,10 @@ static uint32_t arity_of(const struct cn_block *block)
 void cn_become_unreachable(struct cn_translator *t)
 {
     t->is_reachable = false;
-    cn_truncate(t, block_at(t, 0)->height);
+    cn_truncate(t, cn_block_at(t, 0)->height);
 }
 
-static void push_homes(struct cn_translator *t, const cn_valtype *types, uint32_t count)
+void cn_push_homes(struct cn_translator *t, const cn_valtype *types, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         cn_push_home(t, cn_valtype_code(types[i]));
@@ -59,7 +59,7 @@ void cn_open_block(struct cn_translator *t, uint8_t opcode, const struct cn_func
 }
 
 /* The type of a block: none, one result, or a type of the module (core 5.4.1). */
-static const struct cn_functype *read_block_type(struct cn_translator *t)
+const struct cn_functype *cn_read_block_type(struct cn_translator *t)
 {
     static const cn_valtype singles[] = {CN_I32,       CN_I64,    CN_F32,   CN_F64,  CN_V128,
                                          CN_FUNCREF, CN_EXTERNREF, CN_ANYREF, CN_EXNREF};
@@ -85,7 +85,7 @@ static const struct cn_functype *read_block_type(struct cn_translator *t)
 
 void cn_lower_block(struct cn_translator *t, const struct cn_lowering *how)
 {
-    const struct cn_functype *type = read_block_type(t);
+    const struct cn_functype *type = cn_read_block_type(t);
 
     if (t->is_reachable)
         cn_settle_all(t);
@@ -94,7 +94,7 @@ void cn_lower_block(struct cn_translator *t, const struct cn_lowering *how)
 
 void cn_lower_if(struct cn_translator *t, const struct cn_lowering *how)
 {
-    const struct cn_functype *type = read_block_type(t);
+    const struct cn_functype *type = cn_read_block_type(t);
 
     if (!t->is_reachable) {
         cn_open_block(t, (uint8_t)how->insn, type);
@@ -105,12 +105,12 @@ void cn_lower_if(struct cn_translator *t, const struct cn_lowering *how)
     uint32_t else_label = cn_new_label(t);
     cn_emit_branch_if(t, condition, false, else_label);
     cn_open_block(t, CN_WASM_IF, type);
-    block_at(t, 0)->else_label = else_label;
+    cn_block_at(t, 0)->else_label = else_label;
 }
 
 void cn_lower_else(struct cn_translator *t, const struct cn_lowering *how)
 {
-    struct cn_block *block = block_at(t, 0);
+    struct cn_block *block = cn_block_at(t, 0);
 
     (void)how;
     if (block->is_dead)
@@ -120,7 +120,7 @@ void cn_lower_else(struct cn_translator *t, const struct cn_lowering *how)
         cn_emit_branch(t, CN_INSN_BR, block->label);
     }
     cn_truncate(t, block->height);
-    push_homes(t, cn_functype_params(block->type), block->type->param_count);
+    cn_push_homes(t, cn_functype_params(block->type), block->type->param_count);
     block->opcode = CN_WASM_ELSE;
     t->is_reachable = true;
     cn_place_label(t, block->else_label, t->stack_count);
@@ -133,7 +133,7 @@ static void end_one_armed_if(struct cn_translator *t, struct cn_block *block)
         cn_settle_from(t, block->height);
     } else {
         cn_truncate(t, block->height);
-        push_homes(t, cn_functype_params(block->type), block->type->param_count);
+        cn_push_homes(t, cn_functype_params(block->type), block->type->param_count);
         t->is_reachable = true;
     }
     cn_place_label(t, block->else_label, t->stack_count);
@@ -141,17 +141,19 @@ static void end_one_armed_if(struct cn_translator *t, struct cn_block *block)
 
 void cn_lower_end(struct cn_translator *t, const struct cn_lowering *how)
 {
-    struct cn_block block = *block_at(t, 0);
+    struct cn_block block = *cn_block_at(t, 0);
 
     (void)how;
     if (t->block_count == 1) {
         if (t->is_reachable)
             cn_emit_return(t);
+        cn_emit_pads(t);
         t->block_count = 0;
         return;
     }
     if (!block.is_dead && block.opcode == CN_WASM_IF)
         end_one_armed_if(t, &block);
+    cn_end_try(t, &block);
     t->block_count--;
     if (block.is_dead || block.opcode == CN_WASM_LOOP || t->labels[block.label].uses == 0)
         return;
@@ -159,7 +161,7 @@ void cn_lower_end(struct cn_translator *t, const struct cn_lowering *how)
         cn_settle_from(t, block.height);
     } else {
         cn_truncate(t, block.height);
-        push_homes(t, cn_functype_results(block.type), block.type->result_count);
+        cn_push_homes(t, cn_functype_results(block.type), block.type->result_count);
         t->is_reachable = true;
     }
     cn_place_label(t, block.label, t->stack_count);
@@ -176,7 +178,7 @@ static bool is_in_place(const struct cn_translator *t, const struct cn_block *ta
 }
 
 /* Puts them there; lower positions first, so that nothing is overwritten before it is read. */
-static void carry_values(struct cn_translator *t, const struct cn_block *target)
+void cn_carry_values(struct cn_translator *t, const struct cn_block *target)
 {
     uint32_t arity = arity_of(target);
     uint32_t from = t->stack_count - arity;
@@ -231,7 +233,7 @@ static void emit_go(struct cn_translator *t, struct cn_block *target)
         cn_emit_return(t);
         return;
     }
-    carry_values(t, target);
+    cn_carry_values(t, target);
     if (target->dup_end >= 0 && may_repeat(t, target))
         repeat_header(t, target);
     else
@@ -241,13 +243,13 @@ static void emit_go(struct cn_translator *t, struct cn_block *target)
 void cn_lower_br(struct cn_translator *t, const struct cn_lowering *how)
 {
     (void)how;
-    emit_go(t, block_at(t, cn_code_u32(t)));
+    emit_go(t, cn_block_at(t, cn_code_u32(t)));
     cn_become_unreachable(t);
 }
 
 void cn_lower_br_if(struct cn_translator *t, const struct cn_lowering *how)
 {
-    struct cn_block *target = block_at(t, cn_code_u32(t));
+    struct cn_block *target = cn_block_at(t, cn_code_u32(t));
     struct cn_value condition = cn_pop(t);
 
     (void)how;
@@ -262,7 +264,7 @@ void cn_lower_br_if(struct cn_translator *t, const struct cn_lowering *how)
     if (is_function(t, target)) {
         cn_emit_return(t);
     } else {
-        carry_values(t, target);
+        cn_carry_values(t, target);
         cn_emit_branch(t, CN_INSN_BR, target->label);
     }
     cn_place_label(t, skip, t->stack_count);
@@ -287,7 +289,7 @@ static struct cn_block *loop_just_begun(struct cn_translator *t)
  * values into place first. Stubs are numbered from first_stub on, one per block. */
 static uint32_t table_label(struct cn_translator *t, uint32_t depth, uint32_t first_stub)
 {
-    struct cn_block *block = block_at(t, depth);
+    struct cn_block *block = cn_block_at(t, depth);
 
     if (!is_function(t, block) && is_in_place(t, block))
         return block->label;
@@ -311,7 +313,7 @@ static void emit_stubs(struct cn_translator *t, uint32_t first_stub)
             cn_emit_return(t);
             continue;
         }
-        carry_values(t, block);
+        cn_carry_values(t, block);
         cn_emit_branch(t, CN_INSN_BR, block->label);
     }
 }

@@ -15,6 +15,7 @@ enum open_kind {
     OPEN_FOLDED_ELSE,
     OPEN_FOLDED_TRY,   /* before (do */
     OPEN_FOLDED_DO,
+    OPEN_FOLDED_CATCH,
     OPEN_FOLDED_CATCH_ALL,
     OPEN_FOLDED_DELEGATE, /* nothing may follow, and there is no operator end */
     OPEN_PART,         /* inside (then, (else, (do or (catch */
@@ -265,13 +266,15 @@ static enum cn_status folded_part(struct cn_parser *p, bool *is_part)
         CN_TRY(push_label(p, block->name));
         return open_part(p);
     }
-    if (block->kind == OPEN_FOLDED_DO && cn_accept_open(p, "catch")) {
+    bool may_catch = block->kind == OPEN_FOLDED_DO || block->kind == OPEN_FOLDED_CATCH;
+    if (may_catch && cn_accept_open(p, "catch")) {
+        block->kind = OPEN_FOLDED_CATCH;
         cn_put_byte(p->code, CN_WASM_CATCH);
         CN_TRY(cn_take_index(p, CN_SPACE_TAG, 0, &tag));
         cn_put_u(p->code, tag);
         return open_part(p);
     }
-    if (block->kind == OPEN_FOLDED_DO && cn_accept_open(p, "catch_all")) {
+    if (may_catch && cn_accept_open(p, "catch_all")) {
         block->kind = OPEN_FOLDED_CATCH_ALL;
         cn_put_byte(p->code, CN_WASM_CATCH_ALL);
         return open_part(p);
@@ -324,6 +327,7 @@ static enum cn_status close(struct cn_parser *p)
     case OPEN_FOLDED_THEN:
     case OPEN_FOLDED_ELSE:
     case OPEN_FOLDED_DO:
+    case OPEN_FOLDED_CATCH:
     case OPEN_FOLDED_CATCH_ALL:
         cn_put_byte(p->code, CN_WASM_END);
         CN_TRY(pop_label(p));

@@ -24,7 +24,9 @@ const struct cn_lowering *cn_lowering_of(uint32_t op)
 static bool is_free(uint32_t op)
 {
     return op == CN_WASM_BLOCK || op == CN_WASM_LOOP || op == CN_WASM_END ||
-           op == CN_WASM_ELSE || op == CN_WASM_NOP;
+           op == CN_WASM_ELSE || op == CN_WASM_NOP || op == CN_WASM_TRY ||
+           op == CN_WASM_TRY_TABLE || op == CN_WASM_CATCH || op == CN_WASM_CATCH_ALL ||
+           op == CN_WASM_DELEGATE;
 }
 
 enum cn_status cn_translator_new(const struct cn_module *module, struct cn_allocator allocator,
@@ -61,6 +63,11 @@ void cn_translator_free(struct cn_translator *t)
     cn_free(a, t->costs, t->cost_room * sizeof *t->costs);
     cn_free(a, t->bytes, t->byte_room);
     cn_free(a, t->out_labels, t->out_label_room * sizeof *t->out_labels);
+    cn_free(a, t->clauses, t->clause_room * sizeof *t->clauses);
+    cn_free(a, t->handlers, t->handler_room * sizeof *t->handlers);
+    cn_free(a, t->pads, t->pad_room * sizeof *t->pads);
+    cn_free(a, t->offsets, t->offset_room * sizeof *t->offsets);
+    cn_free(a, t->out_handlers, t->out_handler_room * sizeof *t->out_handlers);
     cn_free(a, t, sizeof *t);
 }
 
@@ -156,6 +163,7 @@ static void begin_function(struct cn_translator *t, uint32_t func)
     t->frame = t->ordinal = t->pending_weight = t->op_start = t->repeated = 0;
     t->ir_count = t->stack_count = t->settled_count = t->block_count = 0;
     t->label_count = t->target_count = t->ref_count = t->local_count = 0;
+    t->clause_count = t->handler_count = t->pad_count = 0;
     t->local_number = 0;
     t->ir_limit = 8 * (uint32_t)decl->body.size + 65536;
     t->stack_refs = t->scan_work = t->last_loop = 0;
@@ -206,8 +214,7 @@ static void skip_operator(struct cn_translator *t, uint32_t op)
 {
     const struct cn_lowering *how = cn_lowering_of(op);
 
-    if (op == CN_WASM_BLOCK || op == CN_WASM_LOOP || op == CN_WASM_IF || op == CN_WASM_ELSE ||
-        op == CN_WASM_END)
+    if (op == CN_WASM_IF || (is_free(op) && op != CN_WASM_NOP))
         how->lower(t, how);
     else if (how == NULL)
         refuse_operator(t, op);

@@ -18,10 +18,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FORMS = 'srqif'
 RESULTS = 'srqbc'
 INT_TYPES = ('i32', 'i64', 'n64', 'any')
-REF_TYPES = ('ref', 'func', 'extern')
+REF_TYPES = ('ref', 'func', 'extern', 'exn')
 C_TYPE = {'i32': 'uint32_t', 'i64': 'uint64_t', 'n64': 'uint64_t', 'any': 'uint64_t',
           'f32': 'float', 'f64': 'double', 'ref': 'uint64_t', 'func': 'uint64_t',
-          'extern': 'uint64_t', 'v128': 'cn_u64x2'}
+          'extern': 'uint64_t', 'exn': 'uint64_t', 'v128': 'cn_u64x2'}
 WORDS = {'label': ['target', 'taken', 'passed'], 'jump': ['target', 'taken'],
          'pairs2': ['from0', 'from1', 'to0', 'to1'],
          'pairs3': ['from0', 'from1', 'from2', 'to0', 'to1', 'to2']}
@@ -198,8 +198,8 @@ def core_header(rows, kinds, out):
 def type_name(type_):
     return {'n64': 'CN_OF_NUMBER', 'i32': 'CN_OF_NUMBER', 'i64': 'CN_OF_NUMBER',
             'f32': 'CN_OF_F32', 'f64': 'CN_OF_F64', 'any': 'CN_OF_ANY', 'ref': 'CN_OF_REF',
-            'func': 'CN_OF_FUNC', 'extern': 'CN_OF_EXTERN', 'v128': 'CN_OF_V128',
-            None: 'CN_OF_NONE'}[type_]
+            'func': 'CN_OF_FUNC', 'extern': 'CN_OF_EXTERN', 'exn': 'CN_OF_EXN',
+            'v128': 'CN_OF_V128', None: 'CN_OF_NONE'}[type_]
 
 
 def core_source(rows, kinds, out):

@@ -22,7 +22,7 @@ struct assembler {
     uint32_t line_number;
     char *cursor; /* in the current line */
     struct cn_code code;
-    struct growing bytes, labels, refs;
+    struct growing bytes, labels, refs, handlers;
 };
 
 static enum cn_status fail(const struct assembler *as, const char *what)
@@ -379,6 +379,35 @@ static enum cn_status take_refs_elsewhere(struct assembler *as)
     return CN_OK;
 }
 
+/* ".catch 16 to 112 tag 0 L3 $2 level 1 s7 gives 5"; "any" for a tag, "delegate" for a label. */
+static enum cn_status take_handler(struct assembler *as)
+{
+    uint64_t start, end, tag = CN_ANY_TAG, label = CN_NO_LABEL, cost, level, gives;
+    struct cn_handler_entry entry = {0};
+
+    CN_TRY(take_number(as, UINT32_MAX, &start));
+    CN_TRY(take_after(as, "to ", UINT32_MAX, &end));
+    skip_blanks(as);
+    if (!accept(as, "any"))
+        CN_TRY(take_after(as, "tag ", UINT32_MAX, &tag));
+    skip_blanks(as);
+    if (!accept(as, "delegate"))
+        CN_TRY(take_after(as, "L", UINT32_MAX, &label));
+    CN_TRY(take_after(as, "$", UINT32_MAX, &cost));
+    CN_TRY(take_after(as, "level ", UINT32_MAX, &level));
+    skip_blanks(as);
+    CN_TRY(take_slot(as, &entry.slot));
+    CN_TRY(take_after(as, "gives ", UINT8_MAX, &gives));
+    entry.start = (uint32_t)start;
+    entry.end = (uint32_t)end;
+    entry.tag = (uint32_t)tag;
+    entry.label = (uint32_t)label;
+    entry.cost = (uint32_t)cost;
+    entry.level = (uint32_t)level;
+    entry.gives = (uint8_t)gives;
+    return append(as, &as->handlers, &entry, sizeof entry);
+}
+
 static enum cn_status take_raw(struct assembler *as, uint64_t max, size_t size)
 {
     uint64_t number;
@@ -422,6 +451,8 @@ static enum cn_status take_statement(struct assembler *as)
         return take_refs_elsewhere(as);
     if (accept(as, ".ref "))
         return take_refs(as);
+    if (accept(as, ".catch "))
+        return take_handler(as);
     if (accept(as, ".word "))
         return take_raw(as, UINT64_MAX, 8);
     if (accept(as, ".byte "))
@@ -451,6 +482,8 @@ static void finish(struct assembler *as)
     as->code.label_count = (uint32_t)(as->labels.used / sizeof(struct cn_label));
     as->code.refs = (struct cn_ref_slot *)(void *)as->refs.at;
     as->code.ref_count = (uint32_t)(as->refs.used / sizeof(struct cn_ref_slot));
+    as->code.handlers = (struct cn_handler_entry *)(void *)as->handlers.at;
+    as->code.handler_count = (uint32_t)(as->handlers.used / sizeof(struct cn_handler_entry));
 }
 
 enum cn_status cn_asm(struct cn_bytes text, struct cn_arena *arena, struct cn_code *result,

@@ -342,6 +342,18 @@ static uint32_t print_raw(const struct listing *listing, uint32_t offset)
     return 1;
 }
 
+static void print_handler(const struct listing *listing, const struct cn_handler_entry *entry)
+{
+    char tag[24] = "any", label[24] = "delegate";
+
+    if (entry->tag != CN_ANY_TAG)
+        snprintf(tag, sizeof tag, "tag %u", entry->tag);
+    if (entry->label != CN_NO_LABEL)
+        snprintf(label, sizeof label, "L%u", entry->label);
+    print_line(listing, "    .catch %u to %u %s %s $%u level %u s%u gives %u", entry->start,
+               entry->end, tag, label, entry->cost, entry->level, entry->slot, entry->gives);
+}
+
 void cn_disasm(const struct cn_module *module, const struct cn_code *code, cn_line_fn line,
                void *context)
 {
@@ -353,6 +365,8 @@ void cn_disasm(const struct cn_module *module, const struct cn_code *code, cn_li
         cn_name_print(cn_module_func_name(module, code->func), name, sizeof name);
     print_line(&listing, "func %u frame %u header %u entry $%u ; %s", code->func, code->frame,
                code->header, code->entry_cost, name);
+    for (uint32_t i = 0; i < code->handler_count; i++)
+        print_handler(&listing, &code->handlers[i]);
     while (offset < code->size) {
         const struct cn_variant_info *variant = variant_at(code, offset);
         print_labels(&listing, offset);

@@ -52,6 +52,8 @@ const char *cn_field_prefix(enum cn_field_kind kind)
         return "table ";
     case CN_FIELD_TYPE:
         return "type ";
+    case CN_FIELD_TAG:
+        return "tag ";
     case CN_FIELD_DATA:
         return "data ";
     case CN_FIELD_ELEMENT:

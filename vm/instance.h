@@ -130,6 +130,7 @@ struct cn_store {
     struct cn_instance *instances;
     struct cn_type_registry *types;
     struct cn_host_func *hosts;
+    struct cn_exception *exceptions;
     struct cn_memory no_memory; /* memory 0 of instances that have none: size 0, never grows */
     uint64_t nothing;           /* where memories of size 0 begin */
     bool move_on_grow; /* test mode: every memory.grow moves the memory */

@@ -190,6 +190,27 @@ OP(retn)
     RETURN(CN_AT_RETN_header);
 }
 
+static CN_HANDLER_CC void leave_to_throw(CN_PARAMS)
+{
+    SAVE(pc);
+    t->stop = CN_STOP_THROW;
+}
+
+OP(throw)
+{
+    t->throw_tag = t->instance->tags[FIELD32(CN_AT_THROW_tag)];
+    t->throw_values = fp + FIELD16(CN_AT_THROW_first);
+    CN_TAIL leave_to_throw(CN_ARGS(pc));
+}
+
+OP(throw_ref)
+{
+    t->thrown = (struct cn_exception *)(uintptr_t)S64(CN_AT_THROW_REF_a);
+    if (CN_UNLIKELY(t->thrown == NULL))
+        TRAP(CN_TRAP_NULL_EXCEPTION);
+    CN_TAIL leave_to_throw(CN_ARGS(pc));
+}
+
 uint64_t cn_handler_of(uint32_t variant, uint32_t salt)
 {
     uint32_t first = cn_handler_first[variant];

@@ -15,6 +15,16 @@ static uint32_t header_slots(const struct cn_functype *type)
     return type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
 }
 
+static void free_tables(struct cn_program *program)
+{
+    size_t count = program->module->func_count;
+
+    cn_free(program->allocator, program->by_place, count * sizeof *program->by_place);
+    cn_free(program->allocator, program->newest, count * sizeof *program->newest);
+    cn_free(program->allocator, program->funcs, count * sizeof *program->funcs);
+    cn_free(program->allocator, program, sizeof *program);
+}
+
 enum cn_status cn_program_new(struct cn_program **result, const struct cn_module *module,
                               struct cn_allocator allocator)
 {
@@ -27,8 +37,10 @@ enum cn_status cn_program_new(struct cn_program **result, const struct cn_module
     program->module = module;
     program->allocator = allocator;
     program->funcs = cn_alloc_array(allocator, count, sizeof *program->funcs);
-    if (program->funcs == NULL) {
-        cn_free(allocator, program, sizeof *program);
+    program->by_place = cn_alloc_array(allocator, count, sizeof *program->by_place);
+    program->newest = cn_alloc_array(allocator, count, sizeof *program->newest);
+    if (program->funcs == NULL || program->by_place == NULL || program->newest == NULL) {
+        free_tables(program);
         return CN_NO_MEMORY;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -51,13 +63,87 @@ void cn_program_free(struct cn_program *program)
 {
     if (program == NULL)
         return;
-    for (uint32_t i = 0; i < program->module->func_count; i++)
-        cn_free(program->allocator, program->funcs[i].bytes, program->funcs[i].size);
+    for (uint32_t i = 0; i < program->module->func_count; i++) {
+        const struct cn_funcode *code = &program->funcs[i];
+        cn_free(program->allocator, code->bytes, code->size);
+        cn_free(program->allocator, code->handlers,
+                code->handler_count * sizeof *code->handlers);
+    }
     cn_free(program->allocator, program->scratch, program->scratch_size);
-    cn_free(program->allocator, program->funcs,
-            (size_t)program->module->func_count * sizeof *program->funcs);
-    cn_free(program->allocator, program, sizeof *program);
+    free_tables(program);
 }
+
+/* ------------------------------------------------------------------ finding code */
+
+static const uint8_t *place_of(const struct cn_program *program, uint32_t func)
+{
+    return program->funcs[func].bytes;
+}
+
+/* Lets the entry at `root` sink until no child stands behind it. */
+static void sink(const struct cn_program *program, uint32_t root, uint32_t count)
+{
+    uint32_t *heap = program->newest;
+
+    for (;;) {
+        uint32_t child = 2 * root + 1;
+        if (child >= count)
+            return;
+        if (child + 1 < count &&
+            place_of(program, heap[child]) < place_of(program, heap[child + 1]))
+            child++;
+        if (place_of(program, heap[root]) >= place_of(program, heap[child]))
+            return;
+        uint32_t held = heap[root];
+        heap[root] = heap[child];
+        heap[child] = held;
+        root = child;
+    }
+}
+
+/* Sorts the newest ones and merges them with the others, from the back. */
+static void sort_by_place(struct cn_program *program)
+{
+    uint32_t *newest = program->newest, count = program->newest_count;
+
+    for (uint32_t i = count / 2; i-- > 0;)
+        sink(program, i, count);
+    for (uint32_t last = count; last-- > 1;) {
+        uint32_t held = newest[0];
+        newest[0] = newest[last];
+        newest[last] = held;
+        sink(program, 0, last);
+    }
+    uint32_t old = program->sorted, to = old + count;
+    while (count > 0) {
+        bool takes_old = old > 0 && place_of(program, program->by_place[old - 1]) >
+                                        place_of(program, newest[count - 1]);
+        program->by_place[--to] = takes_old ? program->by_place[--old] : newest[--count];
+    }
+    program->sorted += program->newest_count;
+    program->newest_count = 0;
+}
+
+const struct cn_funcode *cn_program_find(struct cn_program *program, const uint8_t *pc)
+{
+    uint32_t low = 0, high;
+
+    if (program->newest_count > 0)
+        sort_by_place(program);
+    for (high = program->sorted; low < high;) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct cn_funcode *code = &program->funcs[program->by_place[middle]];
+        if (pc < code->bytes)
+            high = middle;
+        else if (pc >= code->bytes + code->size)
+            low = middle + 1;
+        else
+            return code;
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ installing */
 
 static enum cn_status make_scratch(struct cn_program *program, size_t size)
 {
@@ -107,7 +193,28 @@ static void publish(struct cn_program *program, const struct cn_code *code, uint
     made->frame = code->frame;
     made->entry_cost = code->entry_cost;
     program->code_size += code->size;
+    program->newest[program->newest_count++] = code->func;
     program->installed++;
+}
+
+/* A copy of the handlers for the function to keep; labels become offsets. */
+static enum cn_status keep_handlers(struct cn_program *program, const struct cn_code *code)
+{
+    struct cn_funcode *made = &program->funcs[code->func];
+    size_t size = code->handler_count * sizeof *made->handlers;
+
+    if (size == 0)
+        return CN_OK;
+    made->handlers = cn_resize(program->allocator, NULL, 0, size);
+    if (made->handlers == NULL)
+        return CN_NO_MEMORY;
+    made->handler_count = code->handler_count;
+    memcpy(made->handlers, code->handlers, size);
+    for (uint32_t i = 0; i < code->handler_count; i++)
+        if (made->handlers[i].label != CN_NO_LABEL)
+            made->handlers[i].label = code->labels[made->handlers[i].label].offset;
+    program->code_size += size;
+    return CN_OK;
 }
 
 enum cn_status cn_program_install(struct cn_program *program, const struct cn_code *code,
@@ -116,7 +223,8 @@ enum cn_status cn_program_install(struct cn_program *program, const struct cn_co
     if (code->func < program->module->func_count && cn_program_has(program, code->func))
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET, "function %u already has code",
                        code->func);
-    if (code->size > program->code_size_max - program->code_size)
+    uint64_t size = code->size + (uint64_t)code->handler_count * sizeof *code->handlers;
+    if (size > program->code_size_max - program->code_size)
         return cn_fail(error, CN_TOO_LARGE, CN_NO_OFFSET,
                        "the module's register code exceeds %u bytes per byte of its bodies",
                        CN_CODE_BYTES_PER_BODY_BYTE);
@@ -133,6 +241,10 @@ enum cn_status cn_program_install(struct cn_program *program, const struct cn_co
     if (verdict.status != CN_OK) {
         cn_free(program->allocator, bytes, code->size);
         return tell_verdict(program, code->func, &verdict, error);
+    }
+    if (keep_handlers(program, code) != CN_OK) {
+        cn_free(program->allocator, bytes, code->size);
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for handlers");
     }
     publish(program, code, bytes);
     return CN_OK;

@@ -26,6 +26,8 @@ struct cn_funcode {
     uint64_t stub;       /* handler of the "needs code" instruction */
     uint8_t *bytes;      /* the code that entry points into, or NULL */
     uint32_t size;
+    uint32_t handler_count;
+    struct cn_handler_entry *handlers; /* label is an offset, or CN_NO_LABEL */
 };
 
 struct cn_program {
@@ -35,6 +37,10 @@ struct cn_program {
     uint64_t code_size;       /* bytes installed */
     uint64_t code_size_max;   /* by the bodies' sizes; more is refused as CN_TOO_LARGE */
     uint32_t installed;       /* functions installed */
+    uint32_t *by_place;       /* the first `sorted` installed ones, in the order of their bytes */
+    uint32_t sorted;
+    uint32_t *newest;         /* those that were installed since, in any order */
+    uint32_t newest_count;
     uint8_t *scratch;         /* the verifier's, kept between functions */
     size_t scratch_size;
 };
@@ -59,6 +65,10 @@ void cn_program_free(struct cn_program *program);
 CN_CHECKED enum cn_status cn_program_install(struct cn_program *program,
                                              const struct cn_code *code,
                                              struct cn_error *error);
+
+/* The function whose code `pc` is in, or NULL. The functions' order by place is brought up to
+ * date, so that this takes as long as installing did. */
+const struct cn_funcode *cn_program_find(struct cn_program *program, const uint8_t *pc);
 
 static inline bool cn_program_has(const struct cn_program *program, uint32_t func)
 {

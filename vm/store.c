@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "vm/exception.h"
 #include "vm/types.h"
 
 /* Host functions live as long as their store. */
@@ -42,6 +43,7 @@ void cn_store_free(struct cn_store *store)
 {
     if (store == NULL)
         return;
+    cn_exceptions_free(store); /* while the tags live that say how large they are */
     while (store->instances != NULL) {
         struct cn_instance *instance = store->instances;
         store->instances = instance->next;

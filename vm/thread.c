@@ -4,27 +4,22 @@
 #include <sys/mman.h>
 
 #include "handlers_made.h"
+#include "vm/edge.h"
+#include "vm/exception.h"
 
 /* A stack begins with this much of its room in use and doubles; what is in use is charged. */
 #define STACK_FIRST ((size_t)64 * 1024)
 #define SWITCHES_MAX 1000000u
 
-/* Where to go on, in which instance, when a call between instances returns. */
-struct cn_switch {
-    struct cn_instance *instance;
-    const uint8_t *pc;
-};
-
-/* Code outside all functions: where the outermost frame returns to, and where frames return to
- * that were called from another instance. What follows them costs nothing. */
-struct edge {
+/* What follows an edge costs nothing. */
+struct cn_edge {
     uint32_t unused, after;
     cn_handler *handler;
 };
-static const struct edge exit_edge = {0, 0, cn_op_exit};
-static const struct edge switch_edge = {0, 0, cn_op_switch_back};
+const struct cn_edge cn_exit_edge = {0, 0, cn_op_exit};
+const struct cn_edge cn_switch_edge = {0, 0, cn_op_switch_back};
 
-static const uint8_t *edge_pc(const struct edge *edge)
+const uint8_t *cn_edge_pc(const struct cn_edge *edge)
 {
     return (const uint8_t *)&edge->handler;
 }
@@ -144,11 +139,12 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
         memcpy(thread->stack, arguments, params * sizeof *arguments);
     cn_sleep_end(&thread->sleeper, CN_AWAKE);
     thread->fp = thread->stack;
-    thread->pc = edge_pc(&exit_edge);
+    thread->pc = cn_edge_pc(&cn_exit_edge);
     thread->pending = thread->wanted = 0;
     thread->switch_count = 0;
     thread->host_call = NULL;
     thread->needs = NULL;
+    thread->thrown = NULL;
     thread->error = (struct cn_error){0};
     if (func->instance == NULL) {
         thread->host_call = func;
@@ -157,7 +153,7 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
         return CN_OK;
     }
     cn_thread_enter(thread, func->instance);
-    if (!link_frame(thread, func->code, thread->stack, edge_pc(&exit_edge)))
+    if (!link_frame(thread, func->code, thread->stack, cn_edge_pc(&cn_exit_edge)))
         return CN_TRAP_STACK_OVERFLOW;
     return CN_OK;
 }
@@ -255,7 +251,7 @@ static bool call_instance(struct cn_thread *thread, const struct cn_func *func)
 {
     if (!push_switch(thread, thread->pc))
         return false;
-    if (!link_frame(thread, func->code, thread->host_slots, edge_pc(&switch_edge)))
+    if (!link_frame(thread, func->code, thread->host_slots, cn_edge_pc(&cn_switch_edge)))
         return false;
     cn_thread_enter(thread, func->instance);
     return true;
@@ -269,10 +265,10 @@ static bool tail_call_instance(struct cn_thread *thread, const struct cn_func *f
     const uint8_t *back = fp[thread->tail_header].ref;
     union cn_slot *caller = fp[thread->tail_header + 1].ref;
 
-    if (back != edge_pc(&switch_edge)) {
+    if (back != cn_edge_pc(&cn_switch_edge)) {
         if (!push_switch(thread, back))
             return false;
-        back = edge_pc(&switch_edge);
+        back = cn_edge_pc(&cn_switch_edge);
     }
     memmove(fp, thread->host_slots, func->type->param_slots * sizeof *fp);
     thread->fp = caller;
@@ -341,6 +337,13 @@ static void run_handlers(struct cn_thread *t)
     (*(cn_handler *const *)pc)(CN_ARGS(pc));
 }
 
+static enum cn_stop stop_of_throw(struct cn_thread *thread)
+{
+    enum cn_status status = cn_thread_throw(thread);
+
+    return status == CN_OK ? CN_STOP_DONE : stop_of_status(thread, status);
+}
+
 /* What follows a stop inside the machine: CN_STOP_DONE to go on, or the stop for the caller. */
 static enum cn_stop handle_stop(struct cn_thread *thread)
 {
@@ -354,6 +357,8 @@ static enum cn_stop handle_stop(struct cn_thread *thread)
         return CN_STOP_DONE;
     case CN_STOP_STACK:
         return extend_stack(thread);
+    case CN_STOP_THROW:
+        return stop_of_throw(thread);
     case CN_STOP_TRAP:
         return stop_trap(thread, thread->trap);
     default:
@@ -370,6 +375,8 @@ enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice)
             stop = call_host(thread);
         else if (thread->needs != NULL)
             stop = enter_needed(thread);
+        else if (thread->thrown != NULL)
+            stop = cn_thread_unwind(thread);
         if (stop != CN_STOP_DONE)
             return stop;
         if ((uint64_t)thread->fuel < cn_thread_due(thread))
@@ -388,18 +395,17 @@ enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice)
 
 /* ------------------------------------------------------------------ frames */
 
+/* A stub of a function without code is the only other place where a frame can stand. */
 static const struct cn_funcode *code_at(const struct cn_instance *instance, const uint8_t *pc)
 {
-    const struct cn_program *program = instance->program;
+    struct cn_program *program = instance->program;
+    const struct cn_funcode *code = cn_program_find(program, pc);
+    const struct cn_funcode *first = program->funcs;
+    size_t count = instance->module->func_count;
 
-    for (uint32_t i = 0; i < instance->module->func_count; i++) {
-        const struct cn_funcode *code = &program->funcs[i];
-        if (code->bytes != NULL && pc >= code->bytes && pc < code->bytes + code->size)
-            return code;
-        if (pc == (const uint8_t *)&code->stub)
-            return code;
-    }
-    return NULL;
+    if (code != NULL || pc < (const uint8_t *)first || pc >= (const uint8_t *)(first + count))
+        return code;
+    return &first[(size_t)(pc - (const uint8_t *)first) / sizeof *first];
 }
 
 uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frames, uint32_t max)
@@ -409,11 +415,17 @@ uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frame
     const union cn_slot *fp = thread->fp;
     uint32_t switches = thread->switch_count, count = 0;
 
+    if (thread->error.status == CN_TRAP_EXCEPTION) {
+        count = thread->thrown_frame_count < max ? thread->thrown_frame_count : max;
+        for (uint32_t i = 0; i < count; i++)
+            frames[i] = thread->thrown_frames[i];
+        return count;
+    }
     /* A return address stands behind its call. */
     if (thread->host_call != NULL && !thread->is_tail_call)
         pc--;
     while (count < max) {
-        if (pc == edge_pc(&switch_edge) || pc + 1 == edge_pc(&switch_edge)) {
+        if (pc == cn_edge_pc(&cn_switch_edge) || pc + 1 == cn_edge_pc(&cn_switch_edge)) {
             const struct cn_switch *back = &thread->switches[--switches];
             instance = back->instance;
             pc = back->pc - 1;

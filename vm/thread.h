@@ -25,6 +25,7 @@ enum cn_stop {
     CN_STOP_HOST_CALL,
     CN_STOP_TAIL_CALL,
     CN_STOP_SWITCH_BACK,
+    CN_STOP_THROW,
     CN_STOP_STACK,
 };
 
@@ -32,6 +33,17 @@ enum cn_stop {
 struct cn_call_state {
     uint64_t words[4];
 };
+
+/* A frame of the stopped thread, innermost first. */
+struct cn_frame {
+    const struct cn_instance *instance;
+    const struct cn_funcode *code;
+    uint32_t offset;            /* in the function's register code: inside the instruction where
+                                 * the frame stands, or the call that it waits for */
+};
+
+/* Frames that are remembered of where an exception was thrown. */
+#define CN_THROWN_FRAMES 16
 
 struct cn_thread {
     /* What the handlers use, first, so that offsets are small. */
@@ -63,6 +75,11 @@ struct cn_thread {
     const struct cn_funcode *needs;
     struct cn_func *host_call;  /* the host function being called, or NULL */
     union cn_slot *host_slots;
+    struct cn_tag *throw_tag;   /* of the exception to be made, or NULL */
+    const union cn_slot *throw_values;
+    struct cn_exception *thrown; /* on its way to a handler: fp is the frame to be looked at */
+    struct cn_frame thrown_frames[CN_THROWN_FRAMES]; /* where it was thrown */
+    uint32_t thrown_frame_count;
     uint32_t tail_header;       /* header slot of the frame that a tail call replaces */
     bool host_call_tried;       /* the call has been made and has to be made again */
     bool is_tail_call;          /* the host call replaces its caller's frame */
@@ -104,14 +121,6 @@ static inline uint64_t cn_thread_due(const struct cn_thread *thread)
 /* The thread's view of its instance, taken anew: after growth, a host call, or a call between
  * instances. */
 void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance);
-
-/* A frame of the stopped thread, innermost first. */
-struct cn_frame {
-    const struct cn_instance *instance;
-    const struct cn_funcode *code;
-    uint32_t offset;            /* in the function's register code: inside the instruction where
-                                 * the frame stands, or the call that it waits for */
-};
 
 /* Up to `max` frames, innermost first; returns how many were written. Valid after a trap, an
  * exit or any suspension. */

@@ -3,23 +3,7 @@
 #include "core/bytes.h"
 #include "core/insn.h"
 #include "vm/handlers.h"
-#include "vm/verify_state.h"
-
-/* One run of the verifier. `at` is the instruction that is being looked at. */
-struct verifier {
-    const struct cn_module *module;
-    struct cn_program *program;
-    const struct cn_code *code;
-    const struct cn_functype *type;
-    uint8_t *bytes;
-    uint8_t *label_unpaid;  /* per label: some way there, from above, costs nothing */
-    uint32_t at;
-    uint32_t next_label;    /* the first label that is not behind us */
-    bool reachable;         /* control comes here from the instruction before */
-    bool paid;              /* every way here has paid fuel since the last call or branch */
-    struct cn_verify_state state;
-    struct cn_verdict verdict;
-};
+#include "vm/verifier.h"
 
 /* What the fields of one instruction came to, before it takes effect. */
 struct insn {
@@ -40,30 +24,7 @@ struct insn {
 
 #define NO_SLOT UINT32_MAX
 
-static const struct {
-    const char *name, *text, *number;
-} rules[CN_RULE_COUNT] = {
-#define RULE(name, text, number) {#name, text, number},
-#include "spec/verify.def"
-#undef RULE
-};
-
-const char *cn_rule_name(enum cn_rule rule)
-{
-    return rules[rule].name;
-}
-
-const char *cn_rule_text(enum cn_rule rule)
-{
-    return rules[rule].text;
-}
-
-const char *cn_rule_number(enum cn_rule rule)
-{
-    return rules[rule].number;
-}
-
-static enum cn_status refuse(struct verifier *v, enum cn_rule rule, uint32_t number)
+enum cn_status cn_refuse(struct cn_verifier *v, enum cn_rule rule, uint32_t number)
 {
     v->verdict = (struct cn_verdict){CN_UNVERIFIED, rule, v->at, number};
     return CN_UNVERIFIED;
@@ -71,39 +32,39 @@ static enum cn_status refuse(struct verifier *v, enum cn_rule rule, uint32_t num
 
 /* ------------------------------------------------------------------ slots and accumulators */
 
-static enum cn_status check_place(struct verifier *v, uint32_t slot)
+static enum cn_status check_place(struct cn_verifier *v, uint32_t slot)
 {
     if (slot >= v->code->frame)
-        return refuse(v, CN_RULE_SLOT_FRAME, slot);
+        return cn_refuse(v, CN_RULE_SLOT_FRAME, slot);
     if (cn_state_is_reserved(&v->state, slot))
-        return refuse(v, CN_RULE_SLOT_HEADER, slot);
+        return cn_refuse(v, CN_RULE_SLOT_HEADER, slot);
     return CN_OK;
 }
 
-static enum cn_status check_set(struct verifier *v, uint32_t slot)
+static enum cn_status check_set(struct cn_verifier *v, uint32_t slot)
 {
     CN_TRY(check_place(v, slot));
     if (v->state.kinds[slot] == CN_KIND_UNSET)
-        return refuse(v, CN_RULE_SLOT_UNSET, slot);
+        return cn_refuse(v, CN_RULE_SLOT_UNSET, slot);
     return CN_OK;
 }
 
-static enum cn_status check_kind(struct verifier *v, uint32_t slot, enum cn_kind kind)
+static enum cn_status check_kind(struct cn_verifier *v, uint32_t slot, enum cn_kind kind)
 {
     CN_TRY(check_set(v, slot));
     if (v->state.kinds[slot] != kind)
-        return refuse(v, CN_RULE_SLOT_KIND, slot);
+        return cn_refuse(v, CN_RULE_SLOT_KIND, slot);
     return CN_OK;
 }
 
-static enum cn_status check_numbers(struct verifier *v, uint32_t first, uint32_t count)
+static enum cn_status check_numbers(struct cn_verifier *v, uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         CN_TRY(check_kind(v, first + i, CN_KIND_NUMBER));
     return CN_OK;
 }
 
-static enum cn_status set_slot(struct verifier *v, uint32_t slot, enum cn_kind kind)
+static enum cn_status set_slot(struct cn_verifier *v, uint32_t slot, enum cn_kind kind)
 {
     CN_TRY(check_place(v, slot));
     cn_state_set(&v->state, slot, kind);
@@ -115,7 +76,7 @@ static unsigned float_accumulator(uint8_t of)
     return of == CN_OF_F32 ? CN_HAS_G0 : CN_HAS_F0;
 }
 
-static enum cn_status check_accumulators(struct verifier *v, const struct insn *insn)
+static enum cn_status check_accumulators(struct cn_verifier *v, const struct insn *insn)
 {
     for (uint32_t i = 0; i < insn->row->operand_count; i++) {
         unsigned form = insn->variant->forms[i + 1];
@@ -127,63 +88,63 @@ static enum cn_status check_accumulators(struct verifier *v, const struct insn *
         else if (form == CN_F)
             needs = float_accumulator(insn->row->operands[i]);
         if ((v->state.accumulators & needs) != needs)
-            return refuse(v, CN_RULE_ACCUMULATOR, (uint32_t)__builtin_ctz(needs));
+            return cn_refuse(v, CN_RULE_ACCUMULATOR, (uint32_t)__builtin_ctz(needs));
     }
     return CN_OK;
 }
 
 /* ------------------------------------------------------------------ indices */
 
-static enum cn_status check_global(struct verifier *v, struct insn *insn, uint32_t index)
+static enum cn_status check_global(struct cn_verifier *v, struct insn *insn, uint32_t index)
 {
     if (index >= v->module->global_count)
-        return refuse(v, CN_RULE_GLOBAL, index);
+        return cn_refuse(v, CN_RULE_GLOBAL, index);
     const struct cn_global_type *type = &v->module->globals[index].type;
     uint32_t which = insn->variant->insn;
     bool sets = which == CN_INSN_GLOBAL_SET || which == CN_INSN_GLOBAL_SET_V128;
     bool is_wide = which == CN_INSN_GLOBAL_GET_V128 || which == CN_INSN_GLOBAL_SET_V128;
     if (sets && !type->is_mutable)
-        return refuse(v, CN_RULE_CONSTANT, index);
+        return cn_refuse(v, CN_RULE_CONSTANT, index);
     if (is_wide != (type->type == CN_V128))
-        return refuse(v, CN_RULE_GLOBAL_WIDTH, index);
+        return cn_refuse(v, CN_RULE_GLOBAL_WIDTH, index);
     insn->kind = cn_kind_of(type->type);
     return CN_OK;
 }
 
 /* Two tables in one instruction hold the same. */
-static enum cn_status check_table(struct verifier *v, struct insn *insn, uint32_t index)
+static enum cn_status check_table(struct cn_verifier *v, struct insn *insn, uint32_t index)
 {
     if (index >= v->module->table_count)
-        return refuse(v, CN_RULE_TABLE, index);
+        return cn_refuse(v, CN_RULE_TABLE, index);
     enum cn_kind kind = cn_kind_of(v->module->tables[index].type.element);
     if (insn->kind != CN_KIND_UNSET && insn->kind != kind)
-        return refuse(v, CN_RULE_ELEMENTS, index);
+        return cn_refuse(v, CN_RULE_ELEMENTS, index);
     insn->kind = kind;
     insn->table = index;
     return CN_OK;
 }
 
-static enum cn_status check_element(struct verifier *v, struct insn *insn, uint32_t index)
+static enum cn_status check_element(struct cn_verifier *v, struct insn *insn, uint32_t index)
 {
     if (index >= v->module->element_count)
-        return refuse(v, CN_RULE_ELEMENT, index);
+        return cn_refuse(v, CN_RULE_ELEMENT, index);
     enum cn_kind kind = cn_kind_of(v->module->elements[index].type);
     if (insn->kind != CN_KIND_UNSET && insn->kind != kind)
-        return refuse(v, CN_RULE_ELEMENTS, insn->table);
+        return cn_refuse(v, CN_RULE_ELEMENTS, insn->table);
     insn->kind = kind;
     return CN_OK;
 }
 
-static enum cn_status check_ref_type(struct verifier *v, struct insn *insn, uint32_t type)
+static enum cn_status check_ref_type(struct cn_verifier *v, struct insn *insn, uint32_t type)
 {
     if (type > UINT8_MAX || !cn_code_is_ref((uint8_t)type))
-        return refuse(v, CN_RULE_REF_TYPE, type);
+        return cn_refuse(v, CN_RULE_REF_TYPE, type);
     insn->kind = cn_kind_of_code((uint8_t)type);
     return CN_OK;
 }
 
 /* What the number of a function may name depends on the instruction. */
-static enum cn_status check_func(struct verifier *v, struct insn *insn, uint64_t index)
+static enum cn_status check_func(struct cn_verifier *v, struct insn *insn, uint64_t index)
 {
     bool is_import = index < v->module->imported_func_count;
     bool calls = (insn->row->traits & CN_INSN_IS_CALL) != 0;
@@ -191,21 +152,21 @@ static enum cn_status check_func(struct verifier *v, struct insn *insn, uint64_t
                         insn->variant->insn == CN_INSN_RETURN_CALL_IMPORT;
 
     if (index >= v->module->func_count || (calls && is_import != wants_import))
-        return refuse(v, CN_RULE_CALLEE, (uint32_t)index);
+        return cn_refuse(v, CN_RULE_CALLEE, (uint32_t)index);
     insn->callee = (uint32_t)index;
     return CN_OK;
 }
 
-static enum cn_status check_index(struct verifier *v, enum cn_rule rule, uint32_t index,
+static enum cn_status check_index(struct cn_verifier *v, enum cn_rule rule, uint32_t index,
                                   uint32_t count)
 {
-    return index < count ? CN_OK : refuse(v, rule, index);
+    return index < count ? CN_OK : cn_refuse(v, rule, index);
 }
 
 /* ------------------------------------------------------------------ fields */
 
 /* A slot that is read. What it must hold may depend on fields that come later. */
-static enum cn_status take_source(struct verifier *v, struct insn *insn, uint32_t slot,
+static enum cn_status take_source(struct cn_verifier *v, struct insn *insn, uint32_t slot,
                                   uint8_t of)
 {
     switch (of) {
@@ -219,13 +180,15 @@ static enum cn_status take_source(struct verifier *v, struct insn *insn, uint32_
         return check_kind(v, slot, CN_KIND_FUNCREF);
     case CN_OF_EXTERN:
         return check_kind(v, slot, CN_KIND_EXTERNREF);
+    case CN_OF_EXN:
+        return check_kind(v, slot, CN_KIND_EXNREF);
     default:
         insn->sources[insn->source_count++] = slot;
         return check_set(v, slot);
     }
 }
 
-static enum cn_status take_field(struct verifier *v, struct insn *insn,
+static enum cn_status take_field(struct cn_verifier *v, struct insn *insn,
                                  const struct cn_field *field)
 {
     const uint8_t *place = v->bytes + v->at + field->at;
@@ -266,6 +229,9 @@ static enum cn_status take_field(struct verifier *v, struct insn *insn,
     case CN_FIELD_TYPE:
         insn->callee = cn_load_u32(place);
         return check_index(v, CN_RULE_TYPE, insn->callee, module->type_count);
+    case CN_FIELD_TAG:
+        insn->callee = cn_load_u32(place);
+        return check_index(v, CN_RULE_TAG, insn->callee, module->tag_count);
     case CN_FIELD_GLOBAL:
         return check_global(v, insn, cn_load_u32(place));
     case CN_FIELD_MEMORY:
@@ -286,14 +252,14 @@ static enum cn_status take_field(struct verifier *v, struct insn *insn,
     case CN_FIELD_COST:
         return CN_OK; /* any value is fine */
     }
-    return refuse(v, CN_RULE_VARIANT, insn->variant->insn);
+    return cn_refuse(v, CN_RULE_VARIANT, insn->variant->insn);
 }
 
 /* ------------------------------------------------------------------ kinds that depend on fields */
 
 /* Gives operands and result that may be anything their kind: that of the global or table that
  * is named, else that of the operands, which must agree. Only slots hold references. */
-static enum cn_status resolve_kind(struct verifier *v, struct insn *insn)
+static enum cn_status resolve_kind(struct cn_verifier *v, struct insn *insn)
 {
     const struct cn_insn_info *row = insn->row;
     bool is_given = insn->kind != CN_KIND_UNSET;
@@ -304,7 +270,7 @@ static enum cn_status resolve_kind(struct verifier *v, struct insn *insn)
         if (insn->kind == CN_KIND_UNSET)
             insn->kind = kind;
         else if (insn->kind != kind)
-            return refuse(v, is_given ? CN_RULE_SLOT_KIND : CN_RULE_KINDS, insn->sources[i]);
+            return cn_refuse(v, is_given ? CN_RULE_SLOT_KIND : CN_RULE_KINDS, insn->sources[i]);
     }
     for (uint32_t i = 0; i < row->operand_count; i++) {
         wants_ref = wants_ref || row->operands[i] == CN_OF_REF;
@@ -316,9 +282,9 @@ static enum cn_status resolve_kind(struct verifier *v, struct insn *insn)
     if (wants_number && insn->kind == CN_KIND_UNSET)
         insn->kind = CN_KIND_NUMBER;
     if (wants_number && insn->kind != CN_KIND_NUMBER)
-        return refuse(v, CN_RULE_REF_PLACE, 0);
+        return cn_refuse(v, CN_RULE_REF_PLACE, 0);
     if (wants_ref && !cn_kind_is_ref(insn->kind))
-        return refuse(v, CN_RULE_SLOT_KIND, insn->source_count ? insn->sources[0] : 0);
+        return cn_refuse(v, CN_RULE_SLOT_KIND, insn->source_count ? insn->sources[0] : 0);
     return CN_OK;
 }
 
@@ -332,12 +298,14 @@ static enum cn_kind result_kind(const struct insn *insn)
         return CN_KIND_FUNCREF;
     case CN_OF_EXTERN:
         return CN_KIND_EXTERNREF;
+    case CN_OF_EXN:
+        return CN_KIND_EXNREF;
     default:
         return CN_KIND_NUMBER;
     }
 }
 
-static enum cn_status give_result(struct verifier *v, const struct insn *insn)
+static enum cn_status give_result(struct cn_verifier *v, const struct insn *insn)
 {
     uint8_t of = insn->row->result;
     bool is_float = of == CN_OF_F32 || of == CN_OF_F64;
@@ -363,41 +331,41 @@ static enum cn_status give_result(struct verifier *v, const struct insn *insn)
 
 /* ------------------------------------------------------------------ branches */
 
-static enum cn_status check_map(struct verifier *v, uint32_t index)
+enum cn_status cn_check_map(struct cn_verifier *v, uint32_t index)
 {
     const struct cn_label *label = &v->code->labels[index];
     uint32_t unset = cn_state_first_unset(&v->state, label->live);
 
     if (unset < label->live)
-        return refuse(v, CN_RULE_MAP_UNSET, unset);
+        return cn_refuse(v, CN_RULE_MAP_UNSET, unset);
     if (!cn_state_refs_match(&v->state, label, v->code->refs))
-        return refuse(v, CN_RULE_MAP_REFS, index);
-    return v->state.work < 0 ? refuse(v, CN_RULE_WORK, 0) : CN_OK;
+        return cn_refuse(v, CN_RULE_MAP_REFS, index);
+    return v->state.work < 0 ? cn_refuse(v, CN_RULE_WORK, 0) : CN_OK;
 }
 
 /* A way to a label: `place` holds the label's number, which becomes a distance, and the cost. */
-static enum cn_status check_branch(struct verifier *v, uint8_t *place)
+static enum cn_status check_branch(struct cn_verifier *v, uint8_t *place)
 {
     uint32_t index = cn_load_u32(place), cost = cn_load_u32(place + 4);
 
     if (index >= v->code->label_count)
-        return refuse(v, CN_RULE_TARGET, index);
+        return cn_refuse(v, CN_RULE_TARGET, index);
     uint32_t offset = v->code->labels[index].offset;
     if (cost == 0 && offset <= v->at)
-        return refuse(v, CN_RULE_FREE_LOOP, index);
+        return cn_refuse(v, CN_RULE_FREE_LOOP, index);
     if (cost == 0)
         v->label_unpaid[index] = 1;
-    CN_TRY(check_map(v, index));
+    CN_TRY(cn_check_map(v, index));
     cn_store_u32(place, offset - v->at);
     return CN_OK;
 }
 
-static enum cn_status check_branch_table(struct verifier *v, struct insn *insn)
+static enum cn_status check_branch_table(struct cn_verifier *v, struct insn *insn)
 {
     uint32_t room = v->code->size - v->at - insn->size;
 
     if (insn->count == 0 || insn->count > room / 8)
-        return refuse(v, CN_RULE_TABLE_END, insn->count);
+        return cn_refuse(v, CN_RULE_TABLE_END, insn->count);
     uint8_t *entries = v->bytes + v->at + insn->size;
     for (uint32_t i = 0; i < insn->count; i++)
         CN_TRY(check_branch(v, entries + 8 * (size_t)i));
@@ -405,7 +373,7 @@ static enum cn_status check_branch_table(struct verifier *v, struct insn *insn)
     return CN_OK;
 }
 
-static enum cn_status check_control(struct verifier *v, struct insn *insn)
+static enum cn_status check_control(struct cn_verifier *v, struct insn *insn)
 {
     uint8_t *place = v->bytes + v->at + insn->target_at;
 
@@ -420,7 +388,7 @@ static enum cn_status check_control(struct verifier *v, struct insn *insn)
 
 /* ------------------------------------------------------------------ calls and returns */
 
-static const struct cn_functype *callee_type(const struct verifier *v, const struct insn *insn)
+static const struct cn_functype *callee_type(const struct cn_verifier *v, const struct insn *insn)
 {
     uint32_t which = insn->variant->insn;
 
@@ -431,7 +399,7 @@ static const struct cn_functype *callee_type(const struct verifier *v, const str
 }
 
 /* The arguments of a call, each in its slot or, a v128, in two. */
-static enum cn_status check_arguments(struct verifier *v, uint32_t slot,
+static enum cn_status check_arguments(struct cn_verifier *v, uint32_t slot,
                                       const struct cn_functype *type)
 {
     const cn_valtype *params = cn_functype_params(type);
@@ -439,11 +407,11 @@ static enum cn_status check_arguments(struct verifier *v, uint32_t slot,
     for (uint32_t i = 0; i < type->param_count; i++)
         for (uint32_t end = slot + cn_valtype_slots(params[i]); slot < end; slot++)
             if (v->state.kinds[slot] != cn_kind_of(params[i]))
-                return refuse(v, CN_RULE_ARGUMENT, slot);
+                return cn_refuse(v, CN_RULE_ARGUMENT, slot);
     return CN_OK;
 }
 
-static enum cn_status check_window(struct verifier *v, uint32_t window,
+static enum cn_status check_window(struct cn_verifier *v, uint32_t window,
                                    const struct cn_functype *type)
 {
     uint32_t params = type->param_slots, results = type->result_slots;
@@ -453,7 +421,7 @@ static enum cn_status check_window(struct verifier *v, uint32_t window,
     if (window < lowest || window > v->code->frame ||
         v->code->frame - window < CN_FRAME_HEADER ||
         v->code->frame - window - CN_FRAME_HEADER < slots)
-        return refuse(v, CN_RULE_WINDOW, window);
+        return cn_refuse(v, CN_RULE_WINDOW, window);
     v->state.work -= (int64_t)params + results;
     return check_arguments(v, window, type);
 }
@@ -483,44 +451,46 @@ static unsigned accumulator_of(cn_valtype type)
     }
 }
 
-static enum cn_status check_header(struct verifier *v, const struct insn *insn)
+static enum cn_status check_header(struct cn_verifier *v, const struct insn *insn)
 {
     if (insn->header != v->code->header)
-        return refuse(v, CN_RULE_RETURN_HEADER, insn->header);
+        return cn_refuse(v, CN_RULE_RETURN_HEADER, insn->header);
     return CN_OK;
 }
 
 /* Sets slots from `slot` on to what these values are. */
-static void set_values(struct verifier *v, uint32_t slot, const cn_valtype *types, uint32_t count)
+static void set_values(struct cn_verifier *v, uint32_t slot, const cn_valtype *types,
+                       uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t end = slot + cn_valtype_slots(types[i]); slot < end; slot++)
             cn_state_set(&v->state, slot, cn_kind_of(types[i]));
 }
 
-static enum cn_status check_call(struct verifier *v, const struct insn *insn)
+static enum cn_status check_call(struct cn_verifier *v, const struct insn *insn)
 {
     const struct cn_functype *type = callee_type(v, insn);
     const cn_valtype *results = cn_functype_results(type);
 
     if (insn->kind != CN_KIND_UNSET && insn->kind != CN_KIND_FUNCREF)
-        return refuse(v, CN_RULE_ELEMENTS, insn->table);
+        return cn_refuse(v, CN_RULE_ELEMENTS, insn->table);
     if (!v->paid)
-        return refuse(v, CN_RULE_FREE_CALL, 0);
+        return cn_refuse(v, CN_RULE_FREE_CALL, 0);
     CN_TRY(check_window(v, insn->window, type));
     if (insn->row->traits & CN_INSN_IS_RETURN) {
         if (!same_results(type, v->type))
-            return refuse(v, CN_RULE_TAIL_RESULTS, 0);
+            return cn_refuse(v, CN_RULE_TAIL_RESULTS, 0);
         return check_header(v, insn);
     }
     cn_state_unset_from(&v->state, insn->window);
+    CN_TRY(cn_check_handlers(v));
     set_values(v, insn->window, results, type->result_count);
     v->state.accumulators = type->result_count > 0 ? accumulator_of(results[0]) : 0;
     v->paid = insn->after > 0;
     return CN_OK;
 }
 
-static enum cn_status check_results(struct verifier *v, uint32_t slot)
+static enum cn_status check_results(struct cn_verifier *v, uint32_t slot)
 {
     const cn_valtype *results = cn_functype_results(v->type);
 
@@ -531,7 +501,7 @@ static enum cn_status check_results(struct verifier *v, uint32_t slot)
     return CN_OK;
 }
 
-static enum cn_status check_return(struct verifier *v, struct insn *insn)
+static enum cn_status check_return(struct cn_verifier *v, struct insn *insn)
 {
     const cn_valtype *results = cn_functype_results(v->type);
     uint32_t count = v->type->result_slots;
@@ -557,7 +527,7 @@ static enum cn_status check_return(struct verifier *v, struct insn *insn)
         break;
     }
     if (!fits)
-        return refuse(v, CN_RULE_RESULTS, count);
+        return cn_refuse(v, CN_RULE_RESULTS, count);
     return insn->variant->insn == CN_INSN_RETN ? check_results(v, insn->first) : CN_OK;
 }
 
@@ -565,7 +535,7 @@ static enum cn_status check_return(struct verifier *v, struct insn *insn)
 
 /* Sources come first among the fields, then as many results; all are read before any is
  * written. */
-static enum cn_status check_moves(struct verifier *v, const struct insn *insn)
+static enum cn_status check_moves(struct cn_verifier *v, const struct insn *insn)
 {
     const uint8_t *start = v->bytes + v->at;
     const struct cn_field *fields = insn->variant->fields;
@@ -582,7 +552,7 @@ static enum cn_status check_moves(struct verifier *v, const struct insn *insn)
     return CN_OK;
 }
 
-static enum cn_status check_zero(struct verifier *v, const struct insn *insn)
+static enum cn_status check_zero(struct cn_verifier *v, const struct insn *insn)
 {
     v->state.work -= insn->count;
     for (uint32_t i = 0; i < insn->count; i++)
@@ -590,8 +560,21 @@ static enum cn_status check_zero(struct verifier *v, const struct insn *insn)
     return CN_OK;
 }
 
+static enum cn_status check_payload(struct cn_verifier *v, const struct insn *insn)
+{
+    const struct cn_functype *type =
+        cn_module_functype(v->module, v->module->tags[insn->callee]);
+    uint32_t slot = insn->first;
+
+    v->state.work -= type->param_slots;
+    for (uint32_t i = 0; i < type->param_count; i++)
+        for (uint32_t n = cn_valtype_slots(cn_functype_params(type)[i]); n > 0; n--)
+            CN_TRY(check_kind(v, slot++, cn_kind_of(cn_functype_params(type)[i])));
+    return CN_OK;
+}
+
 /* Instructions with rules of their own; the fields have been taken. */
-static enum cn_status check_special(struct verifier *v, struct insn *insn)
+static enum cn_status check_special(struct cn_verifier *v, struct insn *insn)
 {
     switch ((enum cn_insn)insn->variant->insn) {
     case CN_INSN_ZERO:
@@ -609,8 +592,12 @@ static enum cn_status check_special(struct verifier *v, struct insn *insn)
     default:
         break;
     }
+    if (insn->variant->insn == CN_INSN_THROW)
+        CN_TRY(check_payload(v, insn));
+    if (insn->variant->insn == CN_INSN_THROW || insn->variant->insn == CN_INSN_THROW_REF)
+        return cn_check_handlers(v);
     if ((insn->row->traits & (CN_INSN_IS_LOAD | CN_INSN_IS_STORE)) && !v->module->memory_count)
-        return refuse(v, CN_RULE_MEMORY, 0);
+        return cn_refuse(v, CN_RULE_MEMORY, 0);
     if (insn->row->traits & CN_INSN_IS_CALL)
         return check_call(v, insn);
     if (insn->row->traits & CN_INSN_IS_RETURN)
@@ -620,7 +607,7 @@ static enum cn_status check_special(struct verifier *v, struct insn *insn)
 
 /* ------------------------------------------------------------------ the pass */
 
-static enum cn_status check_effects(struct verifier *v, struct insn *insn)
+static enum cn_status check_effects(struct cn_verifier *v, struct insn *insn)
 {
     const struct cn_variant_info *variant = insn->variant;
 
@@ -638,7 +625,7 @@ static enum cn_status check_effects(struct verifier *v, struct insn *insn)
 }
 
 /* What verified code holds in place of numbers. Labels have been replaced already. */
-static void thread_insn(struct verifier *v, const struct insn *insn, uint32_t number)
+static void thread_insn(struct cn_verifier *v, const struct insn *insn, uint32_t number)
 {
     uint8_t *start = v->bytes + v->at;
 
@@ -654,13 +641,13 @@ static bool is_edge(uint32_t insn)
     return insn == CN_INSN_EXIT || insn == CN_INSN_SWITCH_BACK || insn == CN_INSN_NEEDS_CODE;
 }
 
-static enum cn_status check_insn(struct verifier *v)
+static enum cn_status check_insn(struct cn_verifier *v)
 {
     uint32_t room = v->code->size - v->at;
     uint64_t number = cn_load_u64(v->bytes + v->at);
 
     if (number >= CN_VARIANT_COUNT)
-        return refuse(v, CN_RULE_VARIANT, (uint32_t)number);
+        return cn_refuse(v, CN_RULE_VARIANT, (uint32_t)number);
     const struct cn_variant_info *variant = &cn_variant_infos[number];
     struct insn insn = {
         .variant = variant,
@@ -669,12 +656,12 @@ static enum cn_status check_insn(struct verifier *v)
         .result = NO_SLOT,
     };
     if (is_edge(variant->insn))
-        return refuse(v, CN_RULE_EDGE, (uint32_t)number);
+        return cn_refuse(v, CN_RULE_EDGE, (uint32_t)number);
     if (insn.size > room)
-        return refuse(v, CN_RULE_CUT, insn.size);
+        return cn_refuse(v, CN_RULE_CUT, insn.size);
     CN_TRY(check_effects(v, &insn));
     if (v->state.work < 0)
-        return refuse(v, CN_RULE_WORK, 0);
+        return cn_refuse(v, CN_RULE_WORK, 0);
     thread_insn(v, &insn, (uint32_t)number);
     v->reachable = !(insn.row->traits & CN_INSN_IS_END);
     v->at += insn.size;
@@ -683,19 +670,19 @@ static enum cn_status check_insn(struct verifier *v)
 
 /* Where a label stands, what came here must fit its map, and then nothing but the map is
  * known. */
-static enum cn_status arrive(struct verifier *v)
+static enum cn_status arrive(struct cn_verifier *v)
 {
     const struct cn_label *label = NULL;
 
     if (v->next_label < v->code->label_count)
         label = &v->code->labels[v->next_label];
     if (label != NULL && label->offset < v->at)
-        return refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
+        return cn_refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
     if (label == NULL || label->offset > v->at)
-        return v->reachable ? CN_OK : refuse(v, CN_RULE_DEAD, 0);
+        return v->reachable ? CN_OK : cn_refuse(v, CN_RULE_DEAD, 0);
 
     if (v->reachable)
-        CN_TRY(check_map(v, v->next_label));
+        CN_TRY(cn_check_map(v, v->next_label));
     cn_state_become(&v->state, label, v->code->refs);
     v->paid = (v->paid || !v->reachable) && !v->label_unpaid[v->next_label];
     v->reachable = true;
@@ -703,46 +690,46 @@ static enum cn_status arrive(struct verifier *v)
     return CN_OK;
 }
 
-static enum cn_status check_label(struct verifier *v, uint32_t index)
+static enum cn_status check_label(struct cn_verifier *v, uint32_t index)
 {
     const struct cn_code *code = v->code;
     const struct cn_label *label = &code->labels[index];
 
     if (index > 0 && label->offset <= code->labels[index - 1].offset)
-        return refuse(v, CN_RULE_LABEL_ORDER, index);
+        return cn_refuse(v, CN_RULE_LABEL_ORDER, index);
     if (label->live > code->frame)
-        return refuse(v, CN_RULE_LABEL_LIVE, index);
+        return cn_refuse(v, CN_RULE_LABEL_LIVE, index);
     if (label->ref_first > code->ref_count ||
         label->ref_count > code->ref_count - label->ref_first)
-        return refuse(v, CN_RULE_LABEL_REFS, index);
+        return cn_refuse(v, CN_RULE_LABEL_REFS, index);
     v->state.work -= label->ref_count;
     for (uint32_t i = 0; i < label->ref_count; i++) {
         const struct cn_ref_slot *ref = &code->refs[label->ref_first + i];
         if (ref->slot >= label->live || cn_state_is_reserved(&v->state, ref->slot) ||
             !cn_code_is_ref(ref->type) || (i > 0 && ref->slot <= ref[-1].slot))
-            return refuse(v, CN_RULE_LABEL_REFS, index);
+            return cn_refuse(v, CN_RULE_LABEL_REFS, index);
     }
-    return v->state.work < 0 ? refuse(v, CN_RULE_WORK, 0) : CN_OK;
+    return v->state.work < 0 ? cn_refuse(v, CN_RULE_WORK, 0) : CN_OK;
 }
 
-static enum cn_status check_frame(struct verifier *v)
+static enum cn_status check_frame(struct cn_verifier *v)
 {
     const struct cn_code *code = v->code;
     uint32_t params = v->type->param_slots, results = v->type->result_slots;
 
     if (code->size == 0 || code->size % 8 != 0 || code->size > INT32_MAX)
-        return refuse(v, CN_RULE_SIZE, code->size);
+        return cn_refuse(v, CN_RULE_SIZE, code->size);
     if (code->header != (params > results ? params : results))
-        return refuse(v, CN_RULE_HEADER, code->header);
+        return cn_refuse(v, CN_RULE_HEADER, code->header);
     if (code->frame > CN_FRAME_MAX || code->frame < CN_FRAME_HEADER ||
         code->frame - CN_FRAME_HEADER < code->header)
-        return refuse(v, CN_RULE_FRAME, code->frame);
+        return cn_refuse(v, CN_RULE_FRAME, code->frame);
     if (code->label_count > code->size / 8)
-        return refuse(v, CN_RULE_LABEL_PLACE, code->size / 8);
+        return cn_refuse(v, CN_RULE_LABEL_PLACE, code->size / 8);
     return CN_OK;
 }
 
-static enum cn_status check_code(struct verifier *v, uint8_t *scratch)
+static enum cn_status check_code(struct cn_verifier *v, uint8_t *scratch)
 {
     const struct cn_code *code = v->code;
 
@@ -755,14 +742,15 @@ static enum cn_status check_code(struct verifier *v, uint8_t *scratch)
         v->label_unpaid[i] = 0;
         CN_TRY(check_label(v, i));
     }
+    CN_TRY(cn_check_handler_list(v));
     while (v->at < code->size) {
         CN_TRY(arrive(v));
         CN_TRY(check_insn(v));
     }
     if (v->reachable)
-        return refuse(v, CN_RULE_FALLS_OFF, code->size);
+        return cn_refuse(v, CN_RULE_FALLS_OFF, code->size);
     if (v->next_label < code->label_count)
-        return refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
+        return cn_refuse(v, CN_RULE_LABEL_PLACE, v->next_label);
     return CN_OK;
 }
 
@@ -779,10 +767,10 @@ struct cn_verdict cn_verify(struct cn_program *program, const struct cn_code *co
                             uint8_t *bytes, uint8_t *scratch)
 {
     const struct cn_module *module = program->module;
-    struct verifier v = {.module = module, .program = program, .code = code, .bytes = bytes};
+    struct cn_verifier v = {.module = module, .program = program, .code = code, .bytes = bytes};
 
     if (code->func >= module->func_count || code->func < module->imported_func_count) {
-        (void)refuse(&v, CN_RULE_FUNCTION, code->func);
+        (void)cn_refuse(&v, CN_RULE_FUNCTION, code->func);
         return v.verdict;
     }
     v.type = cn_module_type_of(module, code->func);

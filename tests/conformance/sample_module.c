@@ -45,6 +45,9 @@ static struct cn_element_segment elements[] = {
 static struct cn_data_segment datas[] = {
     {CN_SEGMENT_PASSIVE, 0, {{NULL, 0}}, {(const uint8_t *)"some data", 9}}};
 
+/* Nothing; externref and funcref; v128 and i32. */
+static uint32_t tags[] = {0, 3, 7};
+
 static const struct cn_module bare = {
     .types = types, .type_count = 8,
     .imports = imports, .import_count = 1,
@@ -58,6 +61,7 @@ static const struct cn_module sample = {
     .funcs = funcs, .func_count = 9, .imported_func_count = 1,
     .tables = tables, .table_count = 3,
     .memories = memories, .memory_count = 2,
+    .tags = tags, .tag_count = 3,
     .globals = globals, .global_count = 6,
     .elements = elements, .element_count = 2,
     .datas = datas, .data_count = 1,
