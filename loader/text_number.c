@@ -105,7 +105,7 @@ static bool take_digits(const uint8_t *at, const uint8_t *end, bool hex, uint64_
     for (; at < end; at++) {
         if (*at == '_')
             continue;
-        uint64_t digit = *at <= '9' ? *at - '0' : (*at | 0x20u) - 'a' + 10u;
+        uint64_t digit = *at <= '9' ? *at - (unsigned)'0' : (*at | 0x20u) - 'a' + 10u;
         if (*value > (max - digit) / base)
             return false;
         *value = *value * base + digit;
