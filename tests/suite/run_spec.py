@@ -3,17 +3,12 @@
 
   run_spec.py SPEC_DRIVER [--preempt] [FILE.wast...]
 
-The suite is looked for in $CORDON_SUITES/testsuite, then in ../shared/testsuite beside the
-project. wabt's wast2json takes the scripts apart; files that it cannot read, or that are about
-what comes after WebAssembly 2.0 with SIMD, are named with the reason.
-"""
-import json
-import os
-import subprocess
-import sys
-import tempfile
+tests/suites.py says where the suite is looked for. wabt's wast2json takes the scripts apart;
+files that it cannot read, or that are about what comes after WebAssembly 2.0 with SIMD, are named
+with the reason. """ import json import os import subprocess import sys import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import suites
 
 SPECTEST = '''(module
   (func (export "print")) (func (export "print_i32") (param i32))
@@ -42,14 +37,6 @@ LATER = [
     ('annotations', 'annotations in the text format'), ('id.wast', 'quoted identifiers'),
     ('instance.wast', 'module definitions in scripts'),
 ]
-
-
-def find_suite():
-    for place in (os.path.join(os.environ.get('CORDON_SUITES', '/nonexistent'), 'testsuite'),
-                  os.path.join(os.path.dirname(ROOT), 'shared', 'testsuite')):
-        if os.path.isdir(place):
-            return place
-    return None
 
 
 def hexed(text):
@@ -137,10 +124,7 @@ def main():
     arguments = [a for a in sys.argv[1:] if not a.startswith('--')]
     extra = [a for a in sys.argv[1:] if a.startswith('--')]
     driver = os.path.abspath(arguments[0])
-    suite = find_suite()
-    if suite is None:
-        print('SKIPPED wasm-testsuite: not in $CORDON_SUITES/testsuite nor ../shared/testsuite')
-        return 77
+    suite = suites.find_or_skip('testsuite', 'wasm-testsuite')
     if subprocess.run(['which', 'wast2json'], capture_output=True).returncode != 0:
         print('SKIPPED wasm-testsuite: wast2json (package wabt) is not installed')
         return 77

@@ -3,11 +3,11 @@
 
 Usage: validate_suite.py CORDON [-v] [FILE.wast...]
 
-The suite is looked for in $CORDON_SUITES/testsuite, then in ../shared/testsuite beside the
-project. Binary modules are taken as they stand; modules in text form are translated by wabt's
-wast2json, one by one where it stumbles over a whole file. Valid modules must be accepted,
-malformed and invalid ones refused with a message. The suite is that of the standard 3.0:
-what belongs to it and not to 2.0 is left out, with the reason, and counted.
+tests/suites.py says where the suite is looked for. Binary modules are taken as they stand;
+modules in text form are translated by wabt's wast2json, one by one where it stumbles over a whole
+file. Valid modules must be accepted, malformed and invalid ones refused with a message. The suite
+is that of the standard 3.0: what belongs to it and not to 2.0 is left out, with the reason, and
+counted.
 
 Exit: 0 all as expected, 1 not, 77 skipped because something is missing.
 """
@@ -21,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import suites
 
 # Whole files that are about something that is not in 2.0 (or not here yet).
 FILES_LEFT_OUT = [
@@ -48,13 +49,6 @@ MODULES_LEFT_OUT = [
     ('*', r'\(memory\b[^()]*\bi64\b|\(table\b[^()]*\bi64\b', '64-bit memories and tables (3.0)'),
     ('elem', r'\\40\\00', 'tables with initial values (3.0)'),
 ]
-
-
-def find_suite():
-    places = [os.path.join(os.environ[k], 'testsuite') for k in ('CORDON_SUITES',)
-              if k in os.environ]
-    places.append(os.path.join(os.path.dirname(ROOT), 'shared', 'testsuite'))
-    return next((p for p in places if os.path.isdir(p)), None)
 
 
 def skip(why):
@@ -326,9 +320,7 @@ def main():
     if not arguments:
         sys.exit(__doc__)
     cordon = os.path.abspath(arguments[0])
-    suite = find_suite()
-    if suite is None:
-        skip('the suite is neither in $CORDON_SUITES/testsuite nor in ../shared/testsuite')
+    suite = suites.find_or_skip('testsuite', 'wasm-testsuite')
     if shutil.which('wast2json') is None:
         skip('wast2json (package wabt) is not installed')
     names = arguments[1:] or sorted(n for n in os.listdir(suite) if n.endswith('.wast'))

@@ -3,30 +3,29 @@
 
 Usage: run_suite.py CORDON [SUITE]
 
-The suite is looked for in SUITE, $CORDON_SUITES/wasi-testsuite, ../shared/wasi-testsuite.
-Each program runs in a copy of its own of the suite's directory, once as it is and, where it
-knows the variable, once more with ERRNO_MODE_UNIX, which allows fewer answers.
+tests/suites.py says where the suite is looked for. Each program is started as the suite's own
+runner starts it, by adapter/cordon.py, in a copy of its own of the suite's directory: once as it
+is and, where it knows the variable, once more with ERRNO_MODE_UNIX, which allows fewer answers.
+The suite's runner can be used as well: run-tests --runtime-adapter tests/wasi/adapter/cordon.py
 
 Exit: 0 all passed, 1 not, 77 skipped because the suite is not there.
 """
 import glob
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(HERE, 'adapter')]
+import cordon as adapter
+import suites
+
 FOLDERS = ('assemblyscript', 'c', 'rust')
-
-
-def find_suite():
-    places = sys.argv[2:3]
-    if 'CORDON_SUITES' in os.environ:
-        places.append(os.path.join(os.environ['CORDON_SUITES'], 'wasi-testsuite'))
-    places.append(os.path.join(os.path.dirname(ROOT), 'shared', 'wasi-testsuite'))
-    return next((p for p in places if glob.glob(p + '/tests/*/testsuite/wasm32-wasip1')), None)
+VERSION, WORLD = 'wasm32-wasip1', 'wasi:cli/command'
 
 
 def expectation(module):
@@ -45,20 +44,18 @@ def expectation(module):
     return wanted
 
 
-def run(cordon, module, unix_mode):
+def run(module, unix_mode):
     wanted = expectation(module)
-    command = [cordon, 'run']
+    environment = dict(wanted['env'], **({'ERRNO_MODE_UNIX': '1'} if unix_mode else {}))
+    place = None
     with tempfile.TemporaryDirectory() as folder:
         if wanted['root']:
             place = os.path.join(folder, 'root')
             shutil.copytree(os.path.join(os.path.dirname(module), wanted['root']), place)
-            command += ['--dir', place + '::/']
-        for key, value in wanted['env'].items():
-            command += ['--env', f'{key}={value}']
-        if unix_mode:
-            command += ['--env', 'ERRNO_MODE_UNIX=1']
-        result = subprocess.run(command + [module] + wanted['args'], stdin=subprocess.DEVNULL,
-                                capture_output=True, text=True, timeout=60)
+        command = adapter.compute_argv(module, (wanted['args'], environment, place), [], WORLD,
+                                       VERSION)
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=60)
     if result.returncode != wanted['exit_code']:
         return f'exit {result.returncode}: {result.stderr[-500:]}'
     if wanted['stdout'] is not None and result.stdout != wanted['stdout']:
@@ -67,20 +64,19 @@ def run(cordon, module, unix_mode):
 
 
 def main():
-    cordon = os.path.abspath(sys.argv[1])
-    suite = find_suite()
-    if suite is None:
-        print('SKIPPED wasi-testsuite: not found (see run_suite.py)')
-        return 77
-    passed = failed = 0
+    os.environ['CORDON'] = shlex.quote(os.path.abspath(sys.argv[1]))
+    suite = suites.find_or_skip('wasi-testsuite', given=sys.argv[2] if sys.argv[2:] else None)
+    passed = failed = programs = 0
     for folder in FOLDERS:
-        for module in sorted(glob.glob(f'{suite}/tests/{folder}/testsuite/wasm32-wasip1/*.wasm')):
+        for module in sorted(glob.glob(f'{suite}/tests/{folder}/testsuite/{VERSION}/*.wasm')):
+            programs += 1
             for unix_mode in (False, True) if folder == 'rust' else (False,):
-                fault = run(cordon, module, unix_mode)
+                fault = run(module, unix_mode)
                 passed += fault is None
                 failed += fault is not None
                 if fault:
                     print(f'FAILED {folder}/{os.path.basename(module)}: {fault}')
+    print(f'{programs} programs, each in every mode that it knows')
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or not passed else 0
 
