@@ -102,6 +102,10 @@ struct cn_ir_label {
     uint32_t number;       /* in the code's order; before that of a stub: its block */
 };
 
+/* Vector constants that loops use are put into slots of their own, behind the locals, at the
+ * function's entry: up to so many. */
+#define CN_VECTOR_CONSTANTS 8
+
 struct cn_translator {
     const struct cn_module *module;
     struct cn_allocator allocator;
@@ -119,6 +123,9 @@ struct cn_translator {
     uint32_t frame;             /* slots needed so far */
     uint32_t ordinal;
     uint32_t pending_weight;
+    uint32_t constants;         /* place of the first vector constant that is set at entry */
+    uint32_t constant_count;
+    uint64_t constant_bits[CN_VECTOR_CONSTANTS][2];
     uint32_t last_loop;         /* block that was opened last of all loops; 0 for none */
     uint32_t scan_work;         /* steps of searches whose length a function can choose */
     uint32_t ir_limit;          /* more instructions than this are a hostile function's */
@@ -425,6 +432,8 @@ void cn_lower_table_set(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_table_grow(struct cn_translator *t, const struct cn_lowering *how);
 
 /* lower_vector.c */
+/* Which of the constants set at entry this one is; constant_count: none. */
+uint32_t cn_vector_constant(const struct cn_translator *t, uint64_t low, uint64_t high);
 void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_vector(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_shuffle(struct cn_translator *t, const struct cn_lowering *how);

@@ -2,13 +2,29 @@
 #include "core/bytes.h"
 #include "loader/ir.h"
 
+uint32_t cn_vector_constant(const struct cn_translator *t, uint64_t low, uint64_t high)
+{
+    uint32_t i = 0;
+
+    while (i < t->constant_count &&
+           (t->constant_bits[i][0] != low || t->constant_bits[i][1] != high))
+        i++;
+    return i;
+}
+
 void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how)
 {
-    struct cn_ir *ir = cn_emit(t, how->insn);
+    uint64_t low = cn_load_u64(t->at), high = cn_load_u64(t->at + 8);
+    uint32_t constant = cn_vector_constant(t, low, high);
 
-    ir->wide[0] = cn_load_u64(t->at);
-    ir->wide[1] = cn_load_u64(t->at + 8);
     t->at += 16;
+    if (constant < t->constant_count) {
+        cn_get_local(t, t->constants + 2 * constant);
+        return;
+    }
+    struct cn_ir *ir = cn_emit(t, how->insn);
+    ir->wide[0] = low;
+    ir->wide[1] = high;
     cn_push_result(t, ir, how->result);
 }
 
@@ -80,6 +96,11 @@ static const struct {
     {CN_INSN_I8X16_EQ, CN_INSN_I8X16_EQ_LOAD, true},
     {CN_INSN_I16X8_ADD, CN_INSN_I16X8_ADD_LOAD, true},
     {CN_INSN_I32X4_ADD, CN_INSN_I32X4_ADD_LOAD, true},
+    {CN_INSN_I64X2_ADD, CN_INSN_I64X2_ADD_LOAD, true},
+    {CN_INSN_I16X8_MUL, CN_INSN_I16X8_MUL_LOAD, true},
+    {CN_INSN_I32X4_MUL, CN_INSN_I32X4_MUL_LOAD, true},
+    {CN_INSN_I32X4_MAX_S, CN_INSN_I32X4_MAX_S_LOAD, true},
+    {CN_INSN_I32X4_MIN_S, CN_INSN_I32X4_MIN_S_LOAD, true},
     {CN_INSN_V128_AND, CN_INSN_V128_AND_LOAD, true},
     {CN_INSN_V128_OR, CN_INSN_V128_OR_LOAD, true},
     {CN_INSN_V128_XOR, CN_INSN_V128_XOR_LOAD, true},

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/alloc.h"
+#include "core/bytes.h"
 #include "loader/ir.h"
 
 /* By the operator's place. */
@@ -131,11 +132,71 @@ static void read_locals(struct cn_translator *t)
     }
 }
 
+static uint32_t read_operator(struct cn_translator *t)
+{
+    uint32_t op = *t->at++;
+
+    return op < 0xfb || op > 0xfe ? op : CN_WASM_PREFIXED(op, cn_code_u32(t));
+}
+
+static bool opens_block(uint32_t op)
+{
+    return op == CN_WASM_BLOCK || op == CN_WASM_LOOP || op == CN_WASM_IF || op == CN_WASM_TRY ||
+           op == CN_WASM_TRY_TABLE;
+}
+
+static void note_constant(struct cn_translator *t, uint64_t low, uint64_t high)
+{
+    if (cn_vector_constant(t, low, high) < t->constant_count)
+        return;
+    t->constant_bits[t->constant_count][0] = low;
+    t->constant_bits[t->constant_count++][1] = high;
+}
+
+/* Reads over the body of a function that has vector locals, for constants in loops. */
+static void find_constants(struct cn_translator *t)
+{
+    const uint8_t *start = t->at;
+    uint32_t depth = 1, loop = 0; /* how deep the outermost loop is */
+
+    t->constants = t->local_count;
+    t->constant_count = 0;
+    while (t->has_vector_locals && depth > 0 && t->constant_count < CN_VECTOR_CONSTANTS) {
+        uint32_t op = read_operator(t);
+        if (opens_block(op))
+            depth++;
+        if (op == CN_WASM_LOOP && loop == 0)
+            loop = depth;
+        if (op == CN_WASM_END || op == CN_WASM_DELEGATE) {
+            loop = depth == loop ? 0 : loop;
+            depth--;
+        }
+        if (op == CN_WASM_V128_CONST && loop > 0)
+            note_constant(t, cn_load_u64(t->at), cn_load_u64(t->at + 8));
+        cn_skip_immediates(t, op);
+    }
+    t->at = start;
+    if (t->constant_count > 0)
+        add_locals(t, CN_V128, t->constant_count, true);
+}
+
+static void emit_constants(struct cn_translator *t)
+{
+    for (uint32_t i = 0; i < t->constant_count; i++) {
+        struct cn_ir *ir = cn_emit(t, CN_INSN_CONST_V128);
+        ir->d = cn_local_slot(t, t->constants + 2 * i);
+        ir->wide[0] = t->constant_bits[i][0];
+        ir->wide[1] = t->constant_bits[i][1];
+        ir->result_class = CN_CLASS_PAIR;
+    }
+}
+
 /* Reference locals are null at entry; numbers are zeroed by ir[0], whose range is known in the
  * end. */
 static void emit_entry(struct cn_translator *t)
 {
     cn_emit(t, CN_INSN_ZERO)->flags |= CN_IR_DEAD;
+    emit_constants(t);
     if (!t->has_refs)
         return;
     for (uint32_t i = t->type->param_slots; i < t->local_count; i++) {
@@ -173,6 +234,7 @@ static void begin_function(struct cn_translator *t, uint32_t func)
     t->is_reachable = t->in_entry = true;
     t->has_refs = t->has_vector_locals = false;
     read_locals(t);
+    find_constants(t);
     uint64_t temps = (uint64_t)t->header + CN_FRAME_HEADER + t->local_count - type->param_slots;
     cn_need_slots(t, temps);
     t->temps = (uint32_t)temps;
@@ -220,13 +282,6 @@ static void skip_operator(struct cn_translator *t, uint32_t op)
         refuse_operator(t, op);
     else
         cn_skip_immediates(t, op);
-}
-
-static uint32_t read_operator(struct cn_translator *t)
-{
-    uint32_t op = *t->at++;
-
-    return op < 0xfb || op > 0xfe ? op : CN_WASM_PREFIXED(op, cn_code_u32(t));
 }
 
 static void translate_body(struct cn_translator *t)
