@@ -299,8 +299,8 @@ Test(vector, loops_have_their_constants)
     call_one(MODULE(SECTION(TYPES, 1, FUNC, 2, V128, I32, 1, V128), SECTION(FUNCTIONS, 1, 0),
                     EXPORT_GO,
                     CODE, 0xd8, 2, 1, 0xd5, 2, 0, 0x03, 0x40, ADD(1), ADD(2), ADD(3), ADD(4),
-                    ADD(5), ADD(6), ADD(7), ADD(8), ADD(9), ADD(10), ADD(1), ADD(10), GET(1), 0x41, 0x7f,
-                    0x6a, 0x22, 1, 0x0d, 0, END, GET(0), ADD(1), END),
+                    ADD(5), ADD(6), ADD(7), ADD(8), ADD(9), ADD(10), ADD(1), ADD(10), GET(1),
+                    0x41, 0x7f, 0x6a, 0x22, 1, 0x0d, 0, END, GET(0), ADD(1), END),
              arguments, 2, results);
     expect_vector(&results[0], 3 * 66, 6 * 66);
 }
