@@ -297,8 +297,8 @@ void cn_lower_retype(struct cn_translator *t, const struct cn_lowering *how)
 void cn_lower_select(struct cn_translator *t, const struct cn_lowering *how)
 {
     if (how->type) { /* the typed form states what is known already */
-        uint32_t count = cn_code_u32(t);
-        t->at += count;
+        cn_code_u32(t);
+        cn_code_valtype(t);
     }
     struct cn_value condition = cn_pop(t);
     struct cn_value b = cn_pop(t);

@@ -126,7 +126,7 @@ static void read_locals(struct cn_translator *t)
     uint32_t groups = cn_code_u32(t);
     for (uint32_t i = 0; i < groups; i++) {
         uint32_t count = cn_code_u32(t);
-        uint8_t local = *t->at++;
+        uint8_t local = cn_code_valtype(t);
         if (count > 0 && !add_locals(t, local, count, false))
             return;
     }
