@@ -129,6 +129,52 @@ Test(verify, looks_at_every_slot_of_every_instruction)
     }
 }
 
+/* Slots 4 to 9 are set and the frame ends at 16; vectors are read from 4 and written to 12, but
+ * for one field, which has another slot. */
+static struct cn_verdict with_slot(uint32_t number, const struct cn_field *other, uint16_t slot)
+{
+    const struct cn_variant_info *variant = &cn_variant_infos[number];
+    uint32_t size = CN_SIZE_ZERO + variant->size;
+    uint8_t bytes[128] __attribute__((aligned(8))) = {0};
+    struct cn_code code = {.func = 2, .bytes = bytes, .frame = 16, .entry_cost = 1,
+                           .size = size + 8u};
+
+    cn_store_u64(bytes, cn_insn_infos[CN_INSN_ZERO].first_variant);
+    cn_store_u16(bytes + CN_AT_ZERO_first, 4);
+    cn_store_u16(bytes + CN_AT_ZERO_count, 6);
+    cn_store_u64(bytes + CN_SIZE_ZERO, number);
+    for (uint32_t i = 0; i < variant->field_count; i++) {
+        const struct cn_field *field = &variant->fields[i];
+        if (field->kind == CN_FIELD_SOURCE || field->kind == CN_FIELD_RESULT)
+            cn_store_u16(bytes + CN_SIZE_ZERO + field->at,
+                         field == other ? slot : field->kind == CN_FIELD_SOURCE ? 4 : 12);
+    }
+    cn_store_u64(bytes + size, cn_insn_infos[CN_INSN_UNREACHABLE].first_variant);
+    return verify(&code);
+}
+
+/* A vector is two slots, wherever an instruction names one. */
+Test(verify, looks_at_the_upper_half_of_every_vector)
+{
+    uint32_t looked_at = 0;
+
+    for (uint32_t number = 0; number < CN_VARIANT_COUNT; number++) {
+        const struct cn_variant_info *variant = &cn_variant_infos[number];
+        for (uint32_t i = 0; i < variant->field_count; i++) {
+            const struct cn_field *field = &variant->fields[i];
+            if (field->of != CN_OF_V128 || with_slot(number, NULL, 0).status != CN_OK)
+                continue;
+            bool is_source = field->kind == CN_FIELD_SOURCE;
+            struct cn_verdict verdict = with_slot(number, field, is_source ? 9 : 15);
+            cr_expect_eq(verdict.status, CN_UNVERIFIED, "variant %u", number);
+            cr_expect_eq(verdict.rule, is_source ? CN_RULE_SLOT_UNSET : CN_RULE_SLOT_FRAME);
+            cr_expect_eq(verdict.number, is_source ? 10 : 16);
+            looked_at++;
+        }
+    }
+    cr_expect_gt(looked_at, 500);
+}
+
 static double seconds(void)
 {
     struct timespec now;
