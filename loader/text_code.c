@@ -25,13 +25,14 @@ struct cn_text_open {
     uint8_t kind;
     uint32_t pending;     /* where its operator stands in p->pending */
     struct cn_bytes name; /* of its label, while that is not pushed yet */
+    uint8_t hint;         /* which way the branch goes, if that is said */
 };
 
 static enum cn_status open(struct cn_parser *p, enum open_kind kind, struct cn_bytes name)
 {
     CN_TRY(cn_text_room(p, &p->opens, p->open_count, &p->open_room, sizeof *p->opens));
     p->opens[p->open_count++] =
-        (struct cn_text_open){(uint8_t)kind, (uint32_t)p->pending.size, name};
+        (struct cn_text_open){(uint8_t)kind, (uint32_t)p->pending.size, name, CN_NO_HINT};
     return CN_OK;
 }
 
@@ -194,8 +195,11 @@ static enum cn_status plain(struct cn_parser *p, uint32_t base)
     if (p->open_count > base && top(p)->kind >= OPEN_FOLDED && top(p)->kind != OPEN_PART &&
         top(p)->kind != OPEN_FOLDED_BLOCK)
         return cn_unexpected(p);
+    uint8_t hint;
     CN_TRY(take_operator(p, &place));
     uint32_t op = cn_wasm_infos[place].op;
+    CN_TRY(cn_take_hint(p, p->at - 1, op, &hint));
+    cn_note_hint(p, hint);
     if (is_block(op))
         return plain_block(p, op);
     if (!continues_block(op))
@@ -213,6 +217,7 @@ static void put_pending(struct cn_parser *p)
 {
     uint32_t start = top(p)->pending;
 
+    cn_note_hint(p, top(p)->hint);
     cn_put(p->code, p->pending.bytes + start, p->pending.size - start);
     p->pending.size = start;
 }
@@ -301,15 +306,22 @@ static enum cn_status folded(struct cn_parser *p, uint32_t base)
     uint8_t kind = p->open_count > base ? top(p)->kind : OPEN_PART;
     if (kind >= OPEN_FOLDED_THEN && kind != OPEN_PART)
         return cn_unexpected(p);
+    uint32_t at = p->at - 1;
+    uint8_t hint;
     CN_TRY(take_operator(p, &place));
     uint32_t op = cn_wasm_infos[place].op;
-    if (is_block(op))
-        return folded_block(p, op);
+    CN_TRY(cn_take_hint(p, at, op, &hint));
     if (continues_block(op)) {
         p->at--;
         return cn_unexpected(p);
     }
+    if (is_block(op)) {
+        CN_TRY(folded_block(p, op));
+        top(p)->hint = hint;
+        return CN_OK;
+    }
     CN_TRY(open(p, OPEN_FOLDED, (struct cn_bytes){NULL, 0}));
+    top(p)->hint = hint;
     return cn_text_operator(p, place, &p->pending);
 }
 

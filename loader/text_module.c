@@ -200,6 +200,8 @@ static enum cn_status import_field(struct cn_parser *p)
     uint8_t kind = next_extern(p);
     p->at += 2;
     CN_TRY(cn_take_id(p, &id));
+    if (externs[kind].space == CN_SPACE_FUNC)
+        CN_TRY(cn_name_func(p, p->done[CN_SPACE_FUNC], id));
     p->done[externs[kind].space]++;
     CN_TRY(put_import(p, kind, module, name));
     CN_TRY(cn_expect_close(p));
@@ -280,6 +282,7 @@ static enum cn_status define_func(struct cn_parser *p, uint32_t index)
     cn_put_u(&p->sections[FUNCTIONS], type);
     p->entries[FUNCTIONS]++;
     enum cn_status status = take_body(p, &runs, &body);
+    cn_end_hints(p, index);
     cn_put_sized(&p->sections[CODE], cn_buffer_bytes(&body));
     p->entries[CODE]++;
     cn_buffer_free(&runs.out);
@@ -398,6 +401,10 @@ static enum cn_status extern_field(struct cn_parser *p, uint8_t kind)
 
     p->at += 2;
     CN_TRY(cn_take_id(p, &id));
+    if (externs[kind].space == CN_SPACE_FUNC)
+        CN_TRY(cn_name_func(p, index, id));
+    else
+        CN_TRY(cn_take_name(p, &name));
     CN_TRY(take_exports(p, kind, index));
     if (cn_accept_open(p, "import")) {
         CN_TRY(cn_take_string(p, true, &module));
@@ -475,16 +482,21 @@ static enum cn_status walk(struct cn_parser *p)
 {
     uint32_t start = p->at;
 
+    CN_TRY(cn_annotations_begin(p));
+    CN_TRY(cn_take_module_name(p));
     while (cn_peek(p)->kind == CN_TOKEN_OPEN)
         CN_TRY(declare_field(p));
     if (cn_peek(p)->kind != CN_TOKEN_CLOSE && cn_peek(p)->kind != CN_TOKEN_END)
         return cn_unexpected(p);
     for (int only_types = 1; only_types >= 0; only_types--) {
         p->at = start;
-        while (cn_peek(p)->kind == CN_TOKEN_OPEN)
+        while (cn_peek(p)->kind == CN_TOKEN_OPEN) {
+            CN_TRY(cn_take_customs(p));
             CN_TRY(field(p, only_types));
+        }
     }
-    return CN_OK;
+    CN_TRY(cn_take_customs(p));
+    return cn_annotations_end(p);
 }
 
 static void put_section(const struct cn_parser *p, uint8_t id, struct cn_buffer *out)
@@ -511,8 +523,16 @@ static enum cn_status put_module(struct cn_parser *p, struct cn_buffer *out)
 
     p->entries[DATA_COUNT] = p->entries[DATAS];
     cn_put(out, header, sizeof header);
-    for (size_t i = 0; i < sizeof order; i++)
+    cn_put_customs(p, CN_CUSTOM_EDGE, true, out);
+    for (size_t i = 0; i < sizeof order; i++) {
+        cn_put_customs(p, order[i], true, out);
+        if (order[i] == CODE)
+            cn_put_hints(p, out);
         put_section(p, order[i], out);
+        cn_put_customs(p, order[i], false, out);
+    }
+    cn_put_names(p, out);
+    cn_put_customs(p, CN_CUSTOM_EDGE, false, out);
     return out->failed ? cn_text_no_memory(p) : CN_OK;
 }
 
@@ -546,6 +566,10 @@ static void release(struct cn_parser *p)
     for (size_t i = 0; i < CN_TEXT_SECTIONS; i++)
         cn_buffer_free(&p->sections[i]);
     cn_buffer_free(&p->pending);
+    cn_buffer_free(&p->func_names);
+    cn_buffer_free(&p->hints);
+    cn_buffer_free(&p->hinted_funcs);
+    cn_free(p->allocator, p->customs, p->custom_room * sizeof *p->customs);
     cn_free(p->allocator, p->types, p->type_room * sizeof *p->types);
     cn_free(p->allocator, p->labels, p->label_room * sizeof *p->labels);
     cn_text_release_opens(p);
@@ -559,7 +583,8 @@ enum cn_status cn_text_module(const struct cn_tokens *tokens, uint32_t *at,
     struct cn_allocator allocator = tokens->allocator;
     struct cn_parser p = {
         .tokens = tokens, .at = *at, .error = error, .allocator = allocator,
-        .pending.allocator = allocator};
+        .pending.allocator = allocator, .func_names.allocator = allocator,
+        .hints.allocator = allocator, .hinted_funcs.allocator = allocator};
 
     for (size_t i = 0; i < CN_TEXT_SECTIONS; i++)
         p.sections[i].allocator = allocator;

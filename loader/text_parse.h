@@ -72,6 +72,18 @@ struct cn_text_label {
     uint32_t before;
 };
 
+/* Where a custom section stands: before or behind a section, or at an end of the module. */
+struct cn_custom_place {
+    uint8_t section; /* id, or CN_CUSTOM_EDGE */
+    bool is_before;
+};
+#define CN_CUSTOM_EDGE 255
+
+struct cn_text_custom {
+    struct cn_custom_place place;
+    struct cn_bytes name, content;
+};
+
 #define CN_TEXT_SECTIONS 14 /* by section id */
 
 struct cn_parser {
@@ -95,6 +107,19 @@ struct cn_parser {
     uint32_t entries[CN_TEXT_SECTIONS];
 
     bool names_data;         /* code names data segments: their count must be stated */
+
+    /* Annotations: which have been used, of those from number annotations_done on. */
+    bool *annotation_used;
+    uint32_t annotations_done;
+    struct cn_text_custom *customs;
+    uint32_t custom_count, custom_room;
+    struct cn_bytes module_name;
+    struct cn_buffer func_names;   /* pairs of number and name */
+    uint32_t func_name_count;
+    struct cn_buffer hints;        /* of the function at hand */
+    uint32_t hint_count;
+    struct cn_buffer hinted_funcs;
+    uint32_t hinted_func_count;
 
     /* The function at hand. */
     struct cn_buffer *code;  /* where instructions go */
@@ -213,6 +238,34 @@ CN_CHECKED enum cn_status cn_text_block_type(struct cn_parser *p, struct cn_buff
 CN_CHECKED enum cn_status cn_text_clauses(struct cn_parser *p, struct cn_buffer *out);
 void cn_text_put_operator(struct cn_buffer *out, uint32_t op);
 CN_CHECKED enum cn_status cn_text_label(struct cn_parser *p, uint32_t *depth);
+
+/* ---------------------------------------------------------------- text_annotations.c */
+
+CN_CHECKED enum cn_status cn_annotations_begin(struct cn_parser *p);
+/* Every annotation up to the next token must have been used. */
+CN_CHECKED enum cn_status cn_annotations_end(struct cn_parser *p);
+/* The unused annotation of that id that stands before token `at`, or NULL. */
+const struct cn_annotation *cn_take_annotation(struct cn_parser *p, uint32_t at, const char *id);
+/* Custom sections before the next token, which is a field or the module's end. */
+CN_CHECKED enum cn_status cn_take_customs(struct cn_parser *p);
+void cn_put_customs(const struct cn_parser *p, uint8_t section, bool before,
+                    struct cn_buffer *out);
+/* (@name ...) before the next token; an empty name for none. */
+CN_CHECKED enum cn_status cn_take_name(struct cn_parser *p, struct cn_bytes *name);
+CN_CHECKED enum cn_status cn_take_module_name(struct cn_parser *p);
+/* The function's name: that of an annotation at the next token, else its identifier. */
+CN_CHECKED enum cn_status cn_name_func(struct cn_parser *p, uint32_t index, struct cn_bytes id);
+void cn_put_names(const struct cn_parser *p, struct cn_buffer *out);
+
+#define CN_NO_HINT 255
+/* The branch hint before token `at`, where the operator `op` stands. */
+CN_CHECKED enum cn_status cn_take_hint(struct cn_parser *p, uint32_t at, uint32_t op,
+                                       uint8_t *hint);
+/* It is for what comes next in p->code. */
+void cn_note_hint(struct cn_parser *p, uint8_t hint);
+/* The function is complete. */
+void cn_end_hints(struct cn_parser *p, uint32_t func);
+void cn_put_hints(const struct cn_parser *p, struct cn_buffer *out);
 
 /* ---------------------------------------------------------------- text_segments.c */
 
