@@ -8,6 +8,7 @@
 #include "core/module.h"
 #include "host/vm.h"
 #include "include/cordon.h"
+#include "loader/buffer.h"
 #include "loader/translate.h"
 
 struct cordon_host {
@@ -17,6 +18,7 @@ struct cordon_host {
 
 struct cordon_module {
     struct cn_account account; /* what loading and translating it takes */
+    struct cn_buffer binary; /* what a text became */
     struct cn_module *module;
     struct cn_program *program;
     struct cn_translator *translator; /* for functions without code, and to explain traps */

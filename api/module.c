@@ -3,6 +3,7 @@
 
 #include "api/internal.h"
 #include "loader/load.h"
+#include "loader/text.h"
 
 /* A module with more code than this is translated function by function: most programs never
  * call most of what they link. */
@@ -79,7 +80,11 @@ static enum cn_status load(cordon_host_t *host, struct cordon_module *module,
 
     cn_account_init(&module->account);
     module->account.limit[CN_QUOTA_MEMORY] = host->memory_limit;
-    CN_TRY(cn_load(bytes, allocator, &module->module, error));
+    module->binary.allocator = allocator;
+    if (cn_is_text(bytes))
+        CN_TRY(cn_load_text(bytes, &module->binary, &module->module, error));
+    else
+        CN_TRY(cn_load(bytes, allocator, &module->module, error));
     CN_TRY(cn_program_new(&module->program, module->module, allocator));
     if (cn_api_translator(module) == NULL)
         return CN_NO_MEMORY;
@@ -116,6 +121,7 @@ void cordon_module_free(cordon_module_t *module)
     cn_translator_free(module->translator);
     cn_program_free(module->program);
     cn_module_free(module->module);
+    cn_buffer_free(&module->binary);
     pthread_mutex_destroy(&module->lock);
     cn_free(cn_heap, module, sizeof *module);
 }

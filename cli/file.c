@@ -18,10 +18,10 @@ static bool fail(int *code, int with, const char *path, const char *why)
     return false;
 }
 
-/* What begins otherwise is no module, and is not worth reading on. */
+/* What begins like a module but is none is not worth reading on; all else may be text. */
 static bool begins_well(const struct cli_file *file)
 {
-    return file->size < 4 || memcmp(file->bytes, "\0asm", 4) == 0;
+    return file->size < 4 || file->bytes[0] != 0 || memcmp(file->bytes, "\0asm", 4) == 0;
 }
 
 /* The bytes are copied, not mapped: a mapped file could change after it was validated. */

@@ -10,12 +10,14 @@
 #include "cli/file.h"
 #include "cli/options.h"
 #include "loader/load.h"
+#include "loader/text.h"
 #include "loader/translate.h"
 #include "vm/disasm.h"
 #include "vm/program.h"
 
 struct inspected {
     struct cli_file file;
+    struct cn_buffer binary; /* what a text became */
     struct cn_module *module;
     struct cn_translator *translator;
     struct cn_program *program;
@@ -51,8 +53,10 @@ static int open_module(struct inspected *it, const char *path)
     if (!cli_file_read(&it->file, path, &code))
         return code;
     double start = seconds();
-    error.status = cn_load((struct cn_bytes){it->file.bytes, it->file.size}, cn_heap,
-                           &it->module, &error);
+    struct cn_bytes bytes = {it->file.bytes, it->file.size};
+    it->binary.allocator = cn_heap;
+    error.status = cn_is_text(bytes) ? cn_load_text(bytes, &it->binary, &it->module, &error)
+                                     : cn_load(bytes, cn_heap, &it->module, &error);
     it->validate_s = seconds() - start;
     if (error.status == CN_OK)
         error.status = cn_translator_new(it->module, cn_heap, &it->translator);
@@ -64,6 +68,7 @@ static void close_module(struct inspected *it)
     cn_translator_free(it->translator);
     cn_program_free(it->program);
     cn_module_free(it->module);
+    cn_buffer_free(&it->binary);
     cli_file_free(&it->file);
 }
 

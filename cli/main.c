@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/build.h"
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -70,12 +71,14 @@ static int dispatch(int argc, char **argv)
     if (strcmp(command, "run") == 0)
         return run(argc - 1, argv + 1);
     if ((strcmp(command, "check") == 0 || strcmp(command, "dump") == 0 ||
-         strcmp(command, "wast") == 0) && wants_help(argc, argv))
+         strcmp(command, "wast") == 0 || strcmp(command, "build") == 0) && wants_help(argc, argv))
         command = "help";
     if (strcmp(command, "check") == 0)
         return cli_check(argc - 2, argv + 2);
     if (strcmp(command, "dump") == 0)
         return cli_dump(argc - 2, argv + 2);
+    if (strcmp(command, "build") == 0)
+        return cli_build(argc - 2, argv + 2);
     if (strcmp(command, "wast") == 0)
         return cli_wast(argc - 2, argv + 2);
     if (strcmp(command, "help") == 0) {

@@ -118,6 +118,7 @@ void cli_help(void)
     printf("usage: cordon [run] [options] app.wasm [args]     run it under quotas\n"
            "       cordon check app.wasm                      validate, verify, show imports\n"
            "       cordon dump app.wasm [function]            show its register code\n"
+           "       cordon build app.wat [-o app.wasm]         text to the binary format\n"
            "       cordon wast [--json] script.wast...        run scripts of the test suite\n"
            "options:\n");
     for (int i = 0; i < OPTION_QUOTAS; i++)

@@ -138,7 +138,7 @@ static enum cn_status read_quoted(struct script *s, struct cn_buffer *binary,
         status = cn_tokens_read(&tokens, cn_buffer_bytes(&text), cn_heap, error);
     tokens.is_narrow = s->world.single;
     if (status == CN_OK)
-        status = cn_text_tokens_to_binary(&tokens, binary, error);
+        status = cn_text_tokens_to_binary(&tokens, binary, NULL, error);
     cn_tokens_release(&tokens);
     cn_buffer_free(&text);
     return status;
@@ -157,7 +157,7 @@ static enum cn_status read_module(struct script *s, struct module_form *form,
     else if (accept(s, "quote"))
         status = read_quoted(s, binary, error);
     else
-        status = cn_text_module(s->cursor.tokens, &s->cursor.at, binary, error);
+        status = cn_text_module(s->cursor.tokens, &s->cursor.at, binary, NULL, error);
     CN_TRY(status);
     if (peek(s)->kind != CN_TOKEN_CLOSE)
         return cn_fail(error, CN_MALFORMED, peek(s)->at, "unexpected token");
@@ -238,7 +238,8 @@ static bool run_fields(struct script *s)
 
     if (module == NULL)
         return explain(s, "memory", "none left");
-    if (cn_text_module(s->cursor.tokens, &s->cursor.at, &module->binary, &error) != CN_OK ||
+    if (cn_text_module(s->cursor.tokens, &s->cursor.at, &module->binary, NULL,
+                       &error) != CN_OK ||
         wast_load(&s->world, module, &error) != CN_OK ||
         wast_instantiate(&s->world, module, &instance, &error) != CN_OK)
         return explain(s, "a module", error.text);

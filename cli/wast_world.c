@@ -164,7 +164,7 @@ static enum cn_status add_spectest(struct wast_world *world)
 
     if (module == NULL)
         return CN_NO_MEMORY;
-    CN_TRY(cn_text_to_binary(cn_bytes_of(spectest), &module->binary, &error));
+    CN_TRY(cn_text_to_binary(cn_bytes_of(spectest), &module->binary, NULL, &error));
     bool single = world->single;
     world->single = false;
     CN_TRY(wast_load(world, module, &error));

@@ -88,10 +88,11 @@ CORDON_API void cordon_host_translation(cordon_host_t *host, cordon_translation_
 /* The most memory that loading and translating one module may take; unlimited at first. */
 CORDON_API void cordon_host_memory(cordon_host_t *host, uint64_t bytes);
 
-/* Decodes and validates a binary module (WebAssembly core 2.0 without SIMD, tail calls,
- * extended constant expressions), and translates it unless that is left for later. The bytes
- * must stay as they are until the module is freed. NULL with CORDON_BAD_MODULE, CORDON_QUOTA
- * when memory is exhausted. */
+/* Decodes and validates a module (WebAssembly core 3.0; spec/standard.md says what else), and
+ * translates it unless that is left for later. The bytes are the binary format, or the text
+ * format where they begin with a parenthesis, a comment or space: then errors begin with line and
+ * column. The bytes must stay as they are until the module is freed. NULL with CORDON_BAD_MODULE,
+ * CORDON_QUOTA when memory is exhausted. */
 CORDON_API cordon_module_t *cordon_module_load(cordon_host_t *host, const void *bytes,
                                                size_t size, cordon_error_t *error);
 CORDON_API void cordon_module_free(cordon_module_t *module);

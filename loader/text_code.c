@@ -25,6 +25,7 @@ struct cn_text_open {
     uint8_t kind;
     uint32_t pending;     /* where its operator stands in p->pending */
     struct cn_bytes name; /* of its label, while that is not pushed yet */
+    uint32_t token;       /* its operator */
     uint8_t hint;         /* which way the branch goes, if that is said */
 };
 
@@ -32,7 +33,8 @@ static enum cn_status open(struct cn_parser *p, enum open_kind kind, struct cn_b
 {
     CN_TRY(cn_text_room(p, &p->opens, p->open_count, &p->open_room, sizeof *p->opens));
     p->opens[p->open_count++] =
-        (struct cn_text_open){(uint8_t)kind, (uint32_t)p->pending.size, name, CN_NO_HINT};
+        (struct cn_text_open){(uint8_t)kind, (uint32_t)p->pending.size, name, p->at,
+                              CN_NO_HINT};
     return CN_OK;
 }
 
@@ -200,6 +202,7 @@ static enum cn_status plain(struct cn_parser *p, uint32_t base)
     uint32_t op = cn_wasm_infos[place].op;
     CN_TRY(cn_take_hint(p, p->at - 1, op, &hint));
     cn_note_hint(p, hint);
+    CN_TRY(cn_mark(p, p->at - 1));
     if (is_block(op))
         return plain_block(p, op);
     if (!continues_block(op))
@@ -213,13 +216,15 @@ static enum cn_status plain(struct cn_parser *p, uint32_t base)
 /* ---------------------------------------------------------------- folded instructions */
 
 /* What p->pending holds of the innermost open instruction goes to the code. */
-static void put_pending(struct cn_parser *p)
+static enum cn_status put_pending(struct cn_parser *p)
 {
     uint32_t start = top(p)->pending;
 
     cn_note_hint(p, top(p)->hint);
+    CN_TRY(cn_mark(p, top(p)->token));
     cn_put(p->code, p->pending.bytes + start, p->pending.size - start);
     p->pending.size = start;
+    return CN_OK;
 }
 
 /* "(" and the operator are behind us. */
@@ -255,7 +260,7 @@ static enum cn_status folded_part(struct cn_parser *p, bool *is_part)
 
     *is_part = true;
     if (block->kind == OPEN_FOLDED_IF && cn_accept_open(p, "then")) {
-        put_pending(p);
+        CN_TRY(put_pending(p));
         block->kind = OPEN_FOLDED_THEN;
         CN_TRY(push_label(p, block->name));
         return open_part(p);
@@ -266,7 +271,7 @@ static enum cn_status folded_part(struct cn_parser *p, bool *is_part)
         return open_part(p);
     }
     if (block->kind == OPEN_FOLDED_TRY && cn_accept_open(p, "do")) {
-        put_pending(p);
+        CN_TRY(put_pending(p));
         block->kind = OPEN_FOLDED_DO;
         CN_TRY(push_label(p, block->name));
         return open_part(p);
@@ -316,11 +321,13 @@ static enum cn_status folded(struct cn_parser *p, uint32_t base)
         return cn_unexpected(p);
     }
     if (is_block(op)) {
+        CN_TRY(cn_mark(p, at));
         CN_TRY(folded_block(p, op));
         top(p)->hint = hint;
         return CN_OK;
     }
     CN_TRY(open(p, OPEN_FOLDED, (struct cn_bytes){NULL, 0}));
+    top(p)->token = at + 1;
     top(p)->hint = hint;
     return cn_text_operator(p, place, &p->pending);
 }
@@ -330,7 +337,7 @@ static enum cn_status close(struct cn_parser *p)
 {
     switch (top(p)->kind) {
     case OPEN_FOLDED:
-        put_pending(p);
+        CN_TRY(put_pending(p));
         break;
     case OPEN_PART:
     case OPEN_FOLDED_DELEGATE:
@@ -375,6 +382,7 @@ enum cn_status cn_text_expression(struct cn_parser *p, struct cn_buffer *out)
     p->code = out;
     while (p->open_count > base || cn_peek(p)->kind != CN_TOKEN_CLOSE)
         CN_TRY(instruction(p, base));
+    CN_TRY(cn_mark(p, p->at));
     cn_put_byte(out, CN_WASM_END);
     return out->failed || p->pending.failed ? cn_text_no_memory(p) : CN_OK;
 }

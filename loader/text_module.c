@@ -281,9 +281,13 @@ static enum cn_status define_func(struct cn_parser *p, uint32_t index)
     p->local_count = type < p->type_count ? p->types[type].param_count : 0;
     cn_put_u(&p->sections[FUNCTIONS], type);
     p->entries[FUNCTIONS]++;
+    p->code_section = CODE;
+    p->body_marks = p->mark_count;
     enum cn_status status = take_body(p, &runs, &body);
+    p->code_section = 0;
     cn_end_hints(p, index);
     cn_put_sized(&p->sections[CODE], cn_buffer_bytes(&body));
+    cn_move_body_marks(p, (uint32_t)(p->sections[CODE].size - body.size));
     p->entries[CODE]++;
     cn_buffer_free(&runs.out);
     cn_buffer_free(&runs.type);
@@ -383,7 +387,10 @@ static enum cn_status define(struct cn_parser *p, uint8_t kind, uint32_t index)
     case CN_SPACE_GLOBAL:
         p->entries[GLOBALS]++;
         CN_TRY(cn_text_global_type(p, &p->sections[GLOBALS]));
-        return cn_text_expression(p, &p->sections[GLOBALS]);
+        p->code_section = GLOBALS;
+        CN_TRY(cn_text_expression(p, &p->sections[GLOBALS]));
+        p->code_section = 0;
+        return CN_OK;
     default:
         CN_TRY(cn_text_type_use(p, CN_SCOPE_IGNORED, &type));
         p->entries[TAGS]++;
@@ -448,6 +455,21 @@ static enum cn_status start_field(struct cn_parser *p)
     return cn_expect_close(p);
 }
 
+/* The sections that a field adds to, each from here on. */
+static enum cn_status mark_field(struct cn_parser *p, uint8_t kind)
+{
+    static const uint8_t own[] = {FUNCTIONS, TABLES, MEMORIES, GLOBALS, TAGS};
+    static const uint8_t any[] = {TYPES, IMPORTS, EXPORTS, ELEMENTS, DATAS};
+
+    if (p->map == NULL)
+        return CN_OK;
+    if (kind < EXTERN_COUNT)
+        CN_TRY(cn_mark_entry(p, own[kind], p->at));
+    for (size_t i = 0; i < sizeof any; i++)
+        CN_TRY(cn_mark_entry(p, any[i], p->at));
+    return CN_OK;
+}
+
 /* Types in the first round, all else in the second. */
 static enum cn_status field(struct cn_parser *p, bool only_types)
 {
@@ -458,6 +480,7 @@ static enum cn_status field(struct cn_parser *p, bool only_types)
         p->at++;
         return cn_skip_to_close(p);
     }
+    CN_TRY(mark_field(p, kind));
     if (kind < EXTERN_COUNT)
         return extern_field(p, kind);
     if (cn_accept_open(p, "type"))
@@ -499,13 +522,13 @@ static enum cn_status walk(struct cn_parser *p)
     return cn_annotations_end(p);
 }
 
-static void put_section(const struct cn_parser *p, uint8_t id, struct cn_buffer *out)
+static enum cn_status put_section(struct cn_parser *p, uint8_t id, struct cn_buffer *out)
 {
     const struct cn_buffer *content = &p->sections[id];
     struct cn_buffer whole = {.allocator = p->allocator};
 
     if (p->entries[id] == 0 && (id != DATA_COUNT || !p->names_data))
-        return;
+        return CN_OK;
     if (id != START)
         cn_put_u(&whole, p->entries[id]);
     cn_put(&whole, content->bytes, content->size);
@@ -513,6 +536,9 @@ static void put_section(const struct cn_parser *p, uint8_t id, struct cn_buffer 
     cn_put_sized(out, cn_buffer_bytes(&whole));
     out->failed = out->failed || content->failed || whole.failed;
     cn_buffer_free(&whole);
+    if (p->map == NULL)
+        return CN_OK;
+    return cn_map_section(p, id, (uint32_t)(out->size - content->size));
 }
 
 static enum cn_status put_module(struct cn_parser *p, struct cn_buffer *out)
@@ -528,7 +554,7 @@ static enum cn_status put_module(struct cn_parser *p, struct cn_buffer *out)
         cn_put_customs(p, order[i], true, out);
         if (order[i] == CODE)
             cn_put_hints(p, out);
-        put_section(p, order[i], out);
+        CN_TRY(put_section(p, order[i], out));
         cn_put_customs(p, order[i], false, out);
     }
     cn_put_names(p, out);
@@ -569,6 +595,7 @@ static void release(struct cn_parser *p)
     cn_buffer_free(&p->func_names);
     cn_buffer_free(&p->hints);
     cn_buffer_free(&p->hinted_funcs);
+    cn_free(p->allocator, p->marks, p->mark_room * sizeof *p->marks);
     cn_free(p->allocator, p->customs, p->custom_room * sizeof *p->customs);
     cn_free(p->allocator, p->types, p->type_room * sizeof *p->types);
     cn_free(p->allocator, p->labels, p->label_room * sizeof *p->labels);
@@ -578,11 +605,12 @@ static void release(struct cn_parser *p)
 }
 
 enum cn_status cn_text_module(const struct cn_tokens *tokens, uint32_t *at,
-                              struct cn_buffer *binary, struct cn_error *error)
+                              struct cn_buffer *binary, struct cn_source_map *map,
+                              struct cn_error *error)
 {
     struct cn_allocator allocator = tokens->allocator;
     struct cn_parser p = {
-        .tokens = tokens, .at = *at, .error = error, .allocator = allocator,
+        .tokens = tokens, .at = *at, .error = error, .allocator = allocator, .map = map,
         .pending.allocator = allocator, .func_names.allocator = allocator,
         .hints.allocator = allocator, .hinted_funcs.allocator = allocator};
 

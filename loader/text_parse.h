@@ -7,7 +7,7 @@
 #include "core/types.h"
 #include "core/wasm.h"
 #include "loader/buffer.h"
-#include "loader/text_lexer.h"
+#include "loader/text.h"
 
 /* ---------------------------------------------------------------- text_names.c */
 
@@ -84,6 +84,12 @@ struct cn_text_custom {
     struct cn_bytes name, content;
 };
 
+/* The token at `text` became what stands at `offset` of a section's content. */
+struct cn_text_mark {
+    uint32_t offset, text;
+    uint8_t section;
+};
+
 #define CN_TEXT_SECTIONS 14 /* by section id */
 
 struct cn_parser {
@@ -107,6 +113,13 @@ struct cn_parser {
     uint32_t entries[CN_TEXT_SECTIONS];
 
     bool names_data;         /* code names data segments: their count must be stated */
+
+    /* Places: what stands where in the content of a section, in order for each of them. */
+    struct cn_source_map *map; /* NULL: nobody wants to know */
+    struct cn_text_mark *marks;
+    uint32_t mark_count, mark_room;
+    uint32_t body_marks;       /* the first one of the function at hand */
+    uint8_t code_section;      /* that p->code is, or will be, part of; 0: not known */
 
     /* Annotations: which have been used, of those from number annotations_done on. */
     bool *annotation_used;
@@ -238,6 +251,17 @@ CN_CHECKED enum cn_status cn_text_block_type(struct cn_parser *p, struct cn_buff
 CN_CHECKED enum cn_status cn_text_clauses(struct cn_parser *p, struct cn_buffer *out);
 void cn_text_put_operator(struct cn_buffer *out, uint32_t op);
 CN_CHECKED enum cn_status cn_text_label(struct cn_parser *p, uint32_t *depth);
+
+/* ---------------------------------------------------------------- text_marks.c */
+
+/* What comes next in p->code was made from token `at`. */
+CN_CHECKED enum cn_status cn_mark(struct cn_parser *p, uint32_t at);
+/* The same of the section's own content. */
+CN_CHECKED enum cn_status cn_mark_entry(struct cn_parser *p, uint8_t section, uint32_t at);
+/* The marks of the function at hand move by `distance`: its body got its place. */
+void cn_move_body_marks(struct cn_parser *p, uint32_t distance);
+/* The section's content begins at `offset` of the binary: its marks go to the map. */
+CN_CHECKED enum cn_status cn_map_section(struct cn_parser *p, uint8_t section, uint32_t offset);
 
 /* ---------------------------------------------------------------- text_annotations.c */
 
