@@ -24,9 +24,11 @@ static bool parse(struct command *command, int argc, char **argv)
             command->options.preempt = true;
         } else if (strcmp(argv[i], "--single") == 0) {
             command->options.single = true;
+        } else if (strcmp(argv[i], "--modules") == 0 && i + 1 < argc) {
+            command->options.modules = argv[++i];
         } else {
             cli_complain("unknown option %s: cordon wast [--json] [--single] "
-                         "[--preempt-everywhere] FILE...", argv[i]);
+                         "[--preempt-everywhere] [--modules FOLDER] FILE...", argv[i]);
             return false;
         }
     }
@@ -100,6 +102,7 @@ int cli_wast(int argc, char **argv)
         if (!cli_file_read(&file, argv[i], &code))
             return code;
         options.single = options.single || wants_single(argv[i]);
+        options.name = argv[i];
         wast_run((struct cn_bytes){file.bytes, file.size}, &options, &result);
         cli_file_free(&file);
         if (command.json)

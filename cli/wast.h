@@ -111,7 +111,9 @@ struct wast_result {
 };
 
 struct wast_options {
-    bool preempt, single, verbose;
+    bool preempt, single;
+    const char *modules; /* folder where the scripts' modules are put, or NULL */
+    const char *name;    /* of the script */
 };
 
 /* Runs a script; what fails is counted, the first failure described. */

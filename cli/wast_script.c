@@ -7,6 +7,7 @@
 #define VALUES_MAX 1024
 
 struct script {
+    const struct wast_options *options;
     struct wast_cursor cursor;
     struct wast_world world;
     struct wast_result *result;
@@ -165,6 +166,23 @@ static enum cn_status read_module(struct script *s, struct module_form *form,
     return CN_OK;
 }
 
+/* FOLDER/script-LINE.wasm: what is in a script, for whoever needs modules of all kinds. */
+static void put_module(const struct script *s, const struct cn_buffer *binary)
+{
+    const char *name = strrchr(s->options->name, '/');
+    uint32_t line, column;
+    char path[4096];
+
+    name = name != NULL ? name + 1 : s->options->name;
+    cn_text_place(s->cursor.tokens->text, s->cursor.tokens->tokens[s->command].at, &line,
+                  &column);
+    snprintf(path, sizeof path, "%s/%s-%u.wasm", s->options->modules, name, line);
+    FILE *file = fopen(path, "wb");
+    bool ok = file != NULL && fwrite(binary->bytes, 1, binary->size, file) == binary->size;
+    if (file == NULL || fclose(file) != 0 || !ok)
+        fprintf(stderr, "cordon: %s cannot be written\n", path);
+}
+
 /* Reads and loads, so that it can be instantiated. */
 static enum cn_status load_module(struct script *s, struct module_form *form,
                                   struct wast_module **module, struct cn_error *error)
@@ -173,6 +191,8 @@ static enum cn_status load_module(struct script *s, struct module_form *form,
     if (*module == NULL)
         return CN_NO_MEMORY;
     CN_TRY(read_module(s, form, &(*module)->binary, error));
+    if (s->options->modules != NULL)
+        put_module(s, &(*module)->binary);
     return wast_load(&s->world, *module, error);
 }
 
@@ -586,7 +606,7 @@ static void run_all(struct script *s)
 void wast_run(struct cn_bytes text, const struct wast_options *options,
               struct wast_result *result)
 {
-    struct script s = {.result = result,
+    struct script s = {.options = options, .result = result,
                        .world = {.preempt = options->preempt, .single = options->single}};
     struct cn_error error = {.text = ""};
     struct cn_tokens tokens;

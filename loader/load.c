@@ -20,7 +20,8 @@ static enum cn_status look_into_bodies(struct cn_loading *loading)
     const struct cn_module *module = loading->module;
     struct cn_error error = {.text = ""};
 
-    if (loading->error == NULL || loading->body_count == 0)
+    if (loading->error == NULL ||
+        loading->body_count != module->func_count - module->imported_func_count)
         return CN_MALFORMED;
     loading->validator->reader.error = &error;
     for (uint32_t i = module->imported_func_count; i < module->func_count; i++) {

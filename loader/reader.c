@@ -140,12 +140,30 @@ enum cn_status cn_read_bytes(struct cn_reader *reader, size_t size, const char *
     return CN_OK;
 }
 
+/* What the end of a section cuts off may have a length that is too large even for the file: then
+ * this is what is said of it, as the reference interpreter does. */
+static enum cn_status check_length(const struct cn_reader *reader, const char *what)
+{
+    struct cn_reader ahead = *reader;
+    uint32_t size;
+
+    if (reader->at != reader->end || reader->file_end <= reader->end)
+        return CN_OK;
+    ahead.end = reader->file_end;
+    ahead.error = NULL;
+    if (cn_read_u32(&ahead, &size) != CN_OK || size <= cn_reader_left(&ahead))
+        return CN_OK;
+    return cn_fail(reader->error, CN_MALFORMED, cn_reader_offset(reader),
+                   "length out of bounds: %s is cut off by the end of the section", what);
+}
+
 enum cn_status cn_read_sized(struct cn_reader *reader, const char *what,
                              struct cn_bytes *result)
 {
     struct cn_reader ahead = *reader;
     uint32_t size;
 
+    CN_TRY(check_length(reader, what));
     CN_TRY(cn_read_u32(&ahead, &size));
     CN_TRY(cn_read_bytes(&ahead, size, what, result));
     reader->at = ahead.at;
@@ -159,6 +177,7 @@ enum cn_status cn_read_name(struct cn_reader *reader, const char *what, struct c
     struct cn_bytes name;
     uint32_t size;
 
+    CN_TRY(check_length(reader, what));
     CN_TRY(cn_read_u32(&ahead, &size));
     if (size > cn_reader_left(&ahead))
         return cn_fail(reader->error, CN_MALFORMED, offset,

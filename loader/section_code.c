@@ -32,20 +32,20 @@ static enum cn_status read_body(struct cn_reader *reader, struct cn_bytes *body)
     return CN_OK;
 }
 
+/* Whether there are as many bodies as functions shows at the end of the file. */
 enum cn_status cn_decode_code(struct cn_loading *loading, struct cn_reader *reader)
 {
     struct cn_module *module = loading->module;
-    uint64_t offset = cn_reader_offset(reader);
     uint32_t defined = module->func_count - module->imported_func_count;
     uint32_t count;
 
     CN_TRY(cn_read_count(reader, UINT32_MAX, 1, "function bodies", &count));
-    if (count != defined)
-        return cn_fail(reader->error, CN_MALFORMED, offset,
-                       "function and code section have inconsistent lengths: %u functions, "
-                       "but %u bodies", defined, count);
-    for (uint32_t i = 0; i < count; i++)
-        CN_TRY(read_body(reader, &module->funcs[module->imported_func_count + i].body));
+    for (uint32_t i = 0; i < count; i++) {
+        struct cn_bytes body;
+        CN_TRY(read_body(reader, &body));
+        if (i < defined)
+            module->funcs[module->imported_func_count + i].body = body;
+    }
     loading->body_count = count;
     return CN_OK;
 }

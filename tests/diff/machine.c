@@ -1,4 +1,4 @@
-#include "tests/suite/machine.h"
+#include "tests/diff/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
