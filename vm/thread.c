@@ -334,6 +334,9 @@ static void run_handlers(struct cn_thread *t)
     float g0 = t->g0;
     CN_SPARE(uint64_t memlen = t->memory ? t->memory->size : 0; int64_t fuel = t->fuel;)
 
+    /* Another thread may have grown the memory meanwhile. */
+    t->memory_size = t->memory ? t->memory->size : 0;
+
     (*(cn_handler *const *)pc)(CN_ARGS(pc));
 }
 
