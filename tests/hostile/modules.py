@@ -159,7 +159,7 @@ def limits():
     yield 'memory of 65537 pages', module(section(MEMORY, vector([b'\0' + leb(65537)]))), REFUSED
     yield 'memory of up to 65537 pages', \
         module(section(MEMORY, vector([b'\1\0' + leb(65537)]))), REFUSED
-    yield 'two memories', module(section(MEMORY, vector([b'\0\0', b'\0\0']))), REFUSED
+    yield 'two memories', module(section(MEMORY, vector([b'\0\0', b'\0\0']))), ACCEPTED
     yield 'a table of 2^32-1 entries', \
         module(section(TABLE, vector([bytes([FUNCREF, 0]) + leb(2**32 - 1)]))), EITHER
     yield '100001 tables', \
@@ -243,9 +243,10 @@ def order():
     yield 'a custom section with a broken name', module(section(0, b'\4ab')), REFUSED
     yield 'a custom section with a name that is no text', module(section(0, b'\1\xff')), REFUSED
     yield '100000 custom sections', module(section(0, name('x')) * 100000), ACCEPTED
-    yield 'a text file', b'(module (func))\n', REFUSED
+    yield 'a text file', b'(module (func))\n', ACCEPTED
+    yield 'a text file of something else', b'(modules (func))\n', REFUSED
     yield 'a component', b'\0asm\x0d\0\1\0', REFUSED
-    yield 'SIMD', one_function(b'\xfd\x0c' + b'\0' * 16 + b'\x1a'), REFUSED
+    yield 'SIMD', one_function(b'\xfd\x0c' + b'\0' * 16 + b'\x1a'), ACCEPTED
 
 
 def names_section():
@@ -299,6 +300,52 @@ def many():
     yield f'{count} types', module(section(TYPE, vector([functype([I32])] * count))), ACCEPTED
 
 
+def memories():
+    """Memories and tables of all kinds, and accesses of them."""
+    small, shared, wide = 8, 3, 4  # flags of limits: a page size follows; shared with a maximum
+    types = section(TYPE, vector([functype([I64, I32], [I64])]))
+
+    def accessing(limits, code, count=1):
+        return module(types, section(FUNCTION, vector([b'\0'])),
+                      section(MEMORY, vector([limits] * count)),
+                      section(CODE, vector([body(code)])))
+
+    yield '1001 memories', module(section(MEMORY, vector([b'\0\0'] * 1001))), REFUSED
+    yield '1000 memories of 64 bits', module(
+        section(MEMORY, vector([b'\5\0' + leb(1 << 48)] * 1000))), ACCEPTED
+    yield 'a memory of 2^48 pages', module(
+        section(MEMORY, vector([b'\4' + leb(1 << 48)]))), ACCEPTED
+    yield 'a memory of more', module(
+        section(MEMORY, vector([b'\4' + leb((1 << 48) + 1)]))), REFUSED
+    yield 'a memory of 2^64 - 1 bytes', module(section(MEMORY, vector(
+        [bytes([small | wide]) + leb((1 << 64) - 1) + b'\0']))), ACCEPTED
+    for log2 in (1, 12, 15, 17, 31, 32, 63, 64, 1 << 31):
+        yield f'pages of 2^{log2} bytes', module(
+            section(MEMORY, vector([bytes([small, 0]) + leb(log2)]))), REFUSED
+    yield 'shared without a maximum', module(section(MEMORY, vector([b'\2\0']))), REFUSED
+    yield 'a table of 2^64 - 1 elements', module(
+        section(TABLE, vector([bytes([FUNCREF, 4]) + leb((1 << 64) - 1)]))), ACCEPTED
+    for flags in (16, 32, 64, 127, 128):
+        yield f'limits with flags {flags}', module(
+            section(MEMORY, vector([leb(flags) + b'\0\0\0']))), REFUSED
+    load = b'\x20\0\x29'
+    yield 'an offset of 64 bits', accessing(b'\4\1', load + b'\3' + leb((1 << 64) - 1)), ACCEPTED
+    yield 'an offset of 65 bits', accessing(b'\4\1', load + b'\3' + leb(1 << 64)), REFUSED
+    yield 'an offset of 33 bits where addresses have 32', accessing(
+        b'\0\1', b'\x20\1\x29\3' + leb(1 << 32)), REFUSED
+    yield 'an access of a memory beyond the last', accessing(
+        b'\4\1', load + b'\x43' + leb(3) + b'\0', 3), REFUSED
+    yield 'an access of memory 2^32 - 1', accessing(
+        b'\4\1', load + b'\x43' + leb((1 << 32) - 1) + b'\0'), REFUSED
+    atomic = b'\x20\0\xfe\x11'
+    yield 'an atomic that is not aligned', accessing(b'\4\1', atomic + b'\2\0'), REFUSED
+    yield 'an atomic', accessing(bytes([shared | wide, 1, 2]), atomic + b'\3\0'), ACCEPTED
+    yield 'many atomics of many memories', accessing(
+        bytes([shared | wide, 0, 2]), b''.join(
+            b'\x20\0\x42\1\xfe\x1f\x43' + leb(i % 1000) + leb(1 << 63) + b'\x1a'
+            for i in range(20000)) + b'\x42\0', 1000), ACCEPTED
+
+
 def small_modules():
     """For a seed corpus."""
     yield 'sample', sample(), ACCEPTED
@@ -311,7 +358,8 @@ def all_modules():
     yield 'sample', sample(), ACCEPTED
     yield 'empty', HEADER, ACCEPTED
     yield 'no bytes at all', b'', REFUSED
-    for group in (truncated, mutated, numbers, limits, deep, slow, order, names_section, many):
+    for group in (truncated, mutated, numbers, limits, deep, slow, order, names_section, many,
+                  memories):
         yield from group()
 
 

@@ -316,6 +316,45 @@ Test(vm, memories_are_found_by_their_names)
     api_close(&api);
 }
 
+#define STORM(limits, ...)                                                                         \
+    MODULE(SECTION(TYPES, 1, PLAIN_TYPE), SECTION(FUNCTIONS, 1, 0), SECTION(MEMORIES, 1, limits),  \
+           SECTION(EXPORTS, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0),                             \
+           SECTION(CODE, 1, BODY(0, 0x03, 0x40, __VA_ARGS__, 0x1a, 0x0c, 0, END)))
+#define BYTE_PAGES 4 | 8, 0, 0
+#define SHARED_PAGES 3, 1, 1
+
+/* (loop (drop (memory.grow (i64.const 1))) (br 0)), by bytes: every one is cheap and small. */
+Test(vm, a_memory_that_grows_by_bytes_stops_at_its_quota)
+{
+    struct api api;
+    cordon_stats_t stats;
+
+    api_open(&api, STORM(BYTE_PAGES, 0x42, 1, 0x40, 0));
+    cr_assert(cordon_config_limit(api.config, CORDON_MEMORY, 1 << 20, &api.error));
+    cr_assert(cordon_config_limit(api.config, CORDON_FUEL, 10000000, &api.error));
+    api_start(&api);
+    run(&api);
+    cr_expect_eq(api.result.end, CORDON_END_QUOTA);
+    cr_expect_eq(api.result.quota, CORDON_FUEL);
+    cordon_vm_stats(api.vm, &stats);
+    cr_expect_leq(stats.peak[CORDON_MEMORY], 1 << 20);
+    cr_expect_geq(stats.peak[CORDON_MEMORY], (1 << 20) - 8192);
+    cr_expect_lt(stats.cpu_ns, 2000000000);
+    api_close(&api);
+}
+
+/* (loop (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 1))) (br 0)) */
+Test(vm, a_guest_that_sleeps_again_and_again_ends_by_its_timeout)
+{
+    struct api api;
+
+    limit_and_run(&api, STORM(SHARED_PAGES, 0x41, 0, 0x41, 0, 0x42, 1, 0xfe, 1, 2, 0),
+                  CORDON_TIMEOUT, 50000000);
+    cr_expect_eq(api.result.end, CORDON_END_QUOTA);
+    cr_expect_eq(api.result.quota, CORDON_TIMEOUT);
+    api_close(&api);
+}
+
 /* The same module in several VMs at a time, also when its code is made at the first call. */
 Test(vm, a_module_serves_many_vms)
 {
