@@ -64,14 +64,23 @@ static bool wants_help(int argc, char **argv)
     return argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
 }
 
+static bool is_developers(const char *command)
+{
+    static const char *const commands[] = {"check", "dump", "wast", "build", "print"};
+
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(command, commands[i]) == 0)
+            return true;
+    return false;
+}
+
 static int dispatch(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
     if (strcmp(command, "run") == 0)
         return run(argc - 1, argv + 1);
-    if ((strcmp(command, "check") == 0 || strcmp(command, "dump") == 0 ||
-         strcmp(command, "wast") == 0 || strcmp(command, "build") == 0) && wants_help(argc, argv))
+    if (is_developers(command) && wants_help(argc, argv))
         command = "help";
     if (strcmp(command, "check") == 0)
         return cli_check(argc - 2, argv + 2);
@@ -79,6 +88,8 @@ static int dispatch(int argc, char **argv)
         return cli_dump(argc - 2, argv + 2);
     if (strcmp(command, "build") == 0)
         return cli_build(argc - 2, argv + 2);
+    if (strcmp(command, "print") == 0)
+        return cli_print(argc - 2, argv + 2);
     if (strcmp(command, "wast") == 0)
         return cli_wast(argc - 2, argv + 2);
     if (strcmp(command, "help") == 0) {

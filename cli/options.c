@@ -119,6 +119,7 @@ void cli_help(void)
            "       cordon check app.wasm                      validate, verify, show imports\n"
            "       cordon dump app.wasm [function]            show its register code\n"
            "       cordon build app.wat [-o app.wasm]         text to the binary format\n"
+           "       cordon print app.wasm [-o app.wat]         and back\n"
            "       cordon wast [--json] script.wast...        run scripts of the test suite\n"
            "options:\n");
     for (int i = 0; i < OPTION_QUOTAS; i++)

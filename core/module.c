@@ -16,7 +16,7 @@ const struct cn_export *cn_module_find_export(const struct cn_module *module,
     return NULL;
 }
 
-static struct cn_bytes name_from_section(const struct cn_module *module, uint32_t func)
+struct cn_bytes cn_module_given_name(const struct cn_module *module, uint32_t func)
 {
     uint32_t low = 0, high = module->func_name_count;
 
@@ -34,7 +34,7 @@ static struct cn_bytes name_from_section(const struct cn_module *module, uint32_
 
 struct cn_bytes cn_module_func_name(const struct cn_module *module, uint32_t func)
 {
-    struct cn_bytes name = name_from_section(module, func);
+    struct cn_bytes name = cn_module_given_name(module, func);
 
     if (name.size > 0)
         return name;

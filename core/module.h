@@ -163,7 +163,9 @@ static inline const struct cn_functype *cn_module_type_of(const struct cn_module
 const struct cn_export *cn_module_find_export(const struct cn_module *module,
                                               struct cn_bytes name);
 
-/* The function's name from the name section, else of its export, else empty. */
+/* The function's name from the name section, else empty. */
+struct cn_bytes cn_module_given_name(const struct cn_module *module, uint32_t func);
+/* The same, else of its export, else empty. */
 struct cn_bytes cn_module_func_name(const struct cn_module *module, uint32_t func);
 
 /* Where these bytes of the file begin, counted from the file's start. */
