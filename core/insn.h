@@ -30,6 +30,7 @@ enum cn_of {
     CN_OF_REF,    /* a reference whose type another field or operand gives */
     CN_OF_FUNC,
     CN_OF_EXTERN,
+    CN_OF_OBJ,    /* of the hierarchy any */
     CN_OF_EXN,
 };
 
@@ -42,11 +43,12 @@ enum {
     CN_INSN_IS_CALL = 32,
     CN_INSN_IS_RETURN = 64,
     CN_INSN_IS_END = 128,
+    CN_INSN_IS_HAND = 256, /* the guest may be stopped at it */
 };
 
 struct cn_insn_info {
     const char *text;
-    uint8_t traits;            /* CN_INSN_IS_... */
+    uint16_t traits;           /* CN_INSN_IS_... */
     uint8_t result;            /* enum cn_of */
     uint8_t result_forms;      /* bit f: the result may have enum cn_result_form f */
     uint8_t operands[3];       /* enum cn_of */

@@ -327,7 +327,7 @@ bool cn_touches(const struct cn_ir *ir, uint32_t slot, uint32_t count)
 static bool may_sink(const struct cn_translator *t, uint32_t at)
 {
     const struct cn_ir *ir = &t->ir[at];
-    const uint8_t traits = cn_insn_infos[ir->insn].traits;
+    const uint16_t traits = cn_insn_infos[ir->insn].traits;
 
     if (!(traits & (CN_INSN_IS_PURE | CN_INSN_IS_LOAD)) || t->ir_count - at > FUSE_DISTANCE)
         return false;

@@ -196,6 +196,9 @@ struct cn_ir *cn_emit(struct cn_translator *t, uint32_t insn);
 /* Sets operand i of an instruction from a value; constants become immediates and must fit. */
 void cn_set_operand(struct cn_ir *ir, int i, const struct cn_value *value);
 
+/* Pops for an instruction that takes slots only: what was just made is settled first. */
+struct cn_value cn_pop_slot(struct cn_translator *t);
+
 /* The instruction's result becomes the top of the operand stack. */
 void cn_push_result(struct cn_translator *t, struct cn_ir *ir, uint8_t type);
 
@@ -398,6 +401,13 @@ void cn_become_unreachable(struct cn_translator *t);
 void cn_emit_branch_if(struct cn_translator *t, struct cn_value condition, bool sense,
                        uint32_t label);
 struct cn_ir *cn_emit_branch(struct cn_translator *t, uint32_t insn, uint32_t label);
+/* For branches to an open block by its depth. Whether the values that it hands over stand where
+ * the block wants them, so that a branch can go straight to its label... */
+bool cn_is_label_in_place(const struct cn_translator *t, uint32_t depth);
+/* ...which this returns, with the values settled; */
+uint32_t cn_settle_for_label(struct cn_translator *t, uint32_t depth);
+/* else this brings them there and goes, or returns from the function. */
+void cn_emit_go(struct cn_translator *t, uint32_t depth);
 
 /* lower_try.c */
 void cn_lower_try(struct cn_translator *t, const struct cn_lowering *how);
@@ -443,7 +453,32 @@ void cn_lower_load_lane(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_store_lane(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_wide(struct cn_translator *t, const struct cn_lowering *how);
 
+/* lower_ref.c, lower_gc.c */
+void cn_lower_ref_unary(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_ref_eq(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_cast(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_br_on_null(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_br_on_non_null(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_br_on_cast(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_call_ref(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_struct_new(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_struct_new_default(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_struct_get(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_struct_set(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_new(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_new_default(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_new_fixed(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_new_segment(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_get(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_set(struct cn_translator *t, const struct cn_lowering *how);
+void cn_lower_array_bulk(struct cn_translator *t, const struct cn_lowering *how);
+
 /* lower_call.c */
+/* Settles the arguments, pops them, and reserves the callee's parameters, results and header.
+ * Returns the window. */
+uint16_t cn_pop_arguments(struct cn_translator *t, const struct cn_functype *type);
+/* The first result also stands in an accumulator. */
+void cn_push_results(struct cn_translator *t, struct cn_ir *call, const struct cn_functype *type);
 void cn_lower_call(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *how);
 void cn_lower_return_call(struct cn_translator *t, const struct cn_lowering *how);

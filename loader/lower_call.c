@@ -2,9 +2,7 @@
  * begins: its window. */
 #include "loader/ir.h"
 
-/* Settles the arguments, pops them, and reserves the callee's parameters, results and header.
- * Returns the window. */
-static uint16_t pop_arguments(struct cn_translator *t, const struct cn_functype *type)
+uint16_t cn_pop_arguments(struct cn_translator *t, const struct cn_functype *type)
 {
     uint32_t first = t->stack_count - type->param_slots;
     uint32_t larger =
@@ -16,9 +14,7 @@ static uint16_t pop_arguments(struct cn_translator *t, const struct cn_functype 
     return cn_home(t, first);
 }
 
-/* The first result also stands in an accumulator. */
-static void push_results(struct cn_translator *t, struct cn_ir *call,
-                         const struct cn_functype *type)
+void cn_push_results(struct cn_translator *t, struct cn_ir *call, const struct cn_functype *type)
 {
     for (uint32_t i = 0; i < type->result_count; i++) {
         uint8_t result = cn_valtype_code(cn_functype_results(type)[i]);
@@ -35,14 +31,14 @@ void cn_lower_call(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t func = cn_code_u32(t);
     const struct cn_functype *type = cn_module_type_of(t->module, func);
-    uint16_t window = pop_arguments(t, type);
+    uint16_t window = cn_pop_arguments(t, type);
     bool is_import = func < t->module->imported_func_count;
     struct cn_ir *ir = cn_emit(t, is_import ? CN_INSN_CALL_IMPORT : CN_INSN_CALL);
 
     (void)how;
     ir->y[0] = window;
     ir->x[0] = func;
-    push_results(t, ir, type);
+    cn_push_results(t, ir, type);
 }
 
 void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *how)
@@ -51,7 +47,7 @@ void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *h
     uint32_t table = cn_code_u32(t);
     const struct cn_functype *type = cn_module_functype(t->module, type_index);
     struct cn_value index = cn_pop_operand(t, false);
-    uint16_t window = pop_arguments(t, type);
+    uint16_t window = cn_pop_arguments(t, type);
     struct cn_ir *ir = cn_emit(t, t->module->tables[table].type.is_64
                                       ? CN_INSN_CALL_INDIRECT_64
                                       : CN_INSN_CALL_INDIRECT);
@@ -61,14 +57,14 @@ void cn_lower_call_indirect(struct cn_translator *t, const struct cn_lowering *h
     ir->y[0] = window;
     ir->x[0] = table;
     ir->x[1] = type_index;
-    push_results(t, ir, type);
+    cn_push_results(t, ir, type);
 }
 
 void cn_lower_return_call(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t func = cn_code_u32(t);
     const struct cn_functype *type = cn_module_type_of(t->module, func);
-    uint16_t window = pop_arguments(t, type);
+    uint16_t window = cn_pop_arguments(t, type);
     bool is_import = func < t->module->imported_func_count;
 
     (void)how;
@@ -83,7 +79,7 @@ void cn_lower_return_call_indirect(struct cn_translator *t, const struct cn_lowe
     uint32_t type_index = cn_code_u32(t);
     uint32_t table = cn_code_u32(t);
     struct cn_value index = cn_pop_operand(t, false);
-    uint16_t window = pop_arguments(t, cn_module_functype(t->module, type_index));
+    uint16_t window = cn_pop_arguments(t, cn_module_functype(t->module, type_index));
 
     (void)how;
     struct cn_ir *ir = cn_emit(t, t->module->tables[table].type.is_64

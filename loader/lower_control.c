@@ -249,25 +249,46 @@ void cn_lower_br(struct cn_translator *t, const struct cn_lowering *how)
 
 void cn_lower_br_if(struct cn_translator *t, const struct cn_lowering *how)
 {
-    struct cn_block *target = cn_block_at(t, cn_code_u32(t));
+    uint32_t depth = cn_code_u32(t);
     struct cn_value condition = cn_pop(t);
 
     (void)how;
-    if (!is_function(t, target) && is_in_place(t, target)) {
-        cn_settle_from(t, t->stack_count - arity_of(target));
-        cn_emit_branch_if(t, condition, true, target->label);
+    if (cn_is_label_in_place(t, depth)) {
+        cn_emit_branch_if(t, condition, true, cn_settle_for_label(t, depth));
         return;
     }
     cn_settle_all(t);
     uint32_t skip = cn_new_label(t);
     cn_emit_branch_if(t, condition, false, skip);
+    cn_emit_go(t, depth);
+    cn_place_label(t, skip, t->stack_count);
+}
+
+bool cn_is_label_in_place(const struct cn_translator *t, uint32_t depth)
+{
+    const struct cn_block *target = &t->blocks[t->block_count - 1 - depth];
+
+    return !is_function(t, target) && is_in_place(t, target);
+}
+
+uint32_t cn_settle_for_label(struct cn_translator *t, uint32_t depth)
+{
+    const struct cn_block *target = cn_block_at(t, depth);
+
+    cn_settle_from(t, t->stack_count - arity_of(target));
+    return target->label;
+}
+
+void cn_emit_go(struct cn_translator *t, uint32_t depth)
+{
+    const struct cn_block *target = cn_block_at(t, depth);
+
     if (is_function(t, target)) {
         cn_emit_return(t);
-    } else {
-        cn_carry_values(t, target);
-        cn_emit_branch(t, CN_INSN_BR, target->label);
+        return;
     }
-    cn_place_label(t, skip, t->stack_count);
+    cn_carry_values(t, target);
+    cn_emit_branch(t, CN_INSN_BR, target->label);
 }
 
 /* The loop that was opened last, when only a few plain instructions were emitted since its

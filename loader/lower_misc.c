@@ -109,8 +109,7 @@ void cn_lower_size(struct cn_translator *t, const struct cn_lowering *how)
     cn_push_result(t, ir, index_type(is_64));
 }
 
-/* These take slots only: what an instruction made is settled first. */
-static struct cn_value pop_slot(struct cn_translator *t)
+struct cn_value cn_pop_slot(struct cn_translator *t)
 {
     if (t->stack[t->stack_count - 1].kind != CN_VALUE_LOCAL)
         cn_settle(t, t->stack_count - 1);
@@ -120,7 +119,7 @@ static struct cn_value pop_slot(struct cn_translator *t)
 void cn_lower_memory_grow(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t memory = cn_code_u32(t);
-    struct cn_value pages = pop_slot(t);
+    struct cn_value pages = cn_pop_slot(t);
     struct cn_ir *ir = cn_emit(t, how->insn);
 
     cn_set_operand(ir, 0, &pages);
@@ -156,7 +155,7 @@ void cn_lower_drop_segment(struct cn_translator *t, const struct cn_lowering *ho
 void cn_lower_table_get(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t table = cn_code_u32(t);
-    struct cn_value index = pop_slot(t);
+    struct cn_value index = cn_pop_slot(t);
     struct cn_ir *ir = cn_emit(t, how->insn);
 
     cn_set_operand(ir, 0, &index);
@@ -167,8 +166,8 @@ void cn_lower_table_get(struct cn_translator *t, const struct cn_lowering *how)
 void cn_lower_table_set(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t table = cn_code_u32(t);
-    struct cn_value value = pop_slot(t);
-    struct cn_value index = pop_slot(t);
+    struct cn_value value = cn_pop_slot(t);
+    struct cn_value index = cn_pop_slot(t);
     struct cn_ir *ir = cn_emit(t, how->insn);
 
     cn_set_operand(ir, 0, &index);
@@ -179,8 +178,8 @@ void cn_lower_table_set(struct cn_translator *t, const struct cn_lowering *how)
 void cn_lower_table_grow(struct cn_translator *t, const struct cn_lowering *how)
 {
     uint32_t table = cn_code_u32(t);
-    struct cn_value count = pop_slot(t);
-    struct cn_value value = pop_slot(t);
+    struct cn_value count = cn_pop_slot(t);
+    struct cn_value value = cn_pop_slot(t);
     struct cn_ir *ir = cn_emit(t, how->insn);
 
     cn_set_operand(ir, 0, &value);

@@ -308,21 +308,9 @@ static void translate_body(struct cn_translator *t)
     }
 }
 
-/* What the validator lets through and the translator cannot do yet. */
-static const char *beyond_us(const struct cn_module *module)
-{
-    for (uint32_t i = 0; i < module->table_count; i++)
-        if (module->tables[i].init.code.size > 0)
-            return "initialised tables";
-    return NULL;
-}
-
 enum cn_status cn_translate(struct cn_translator *t, uint32_t func, struct cn_code *code,
                             struct cn_error *error)
 {
-    if (beyond_us(t->module) != NULL)
-        return cn_fail(error, CN_INVALID, CN_NO_OFFSET,
-                       "the module has %s, which are not supported yet", beyond_us(t->module));
     begin_function(t, func);
     if (t->status == CN_OK)
         translate_body(t);

@@ -18,10 +18,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FORMS = 'srqif'
 RESULTS = 'srqbc'
 INT_TYPES = ('i32', 'i64', 'n64', 'any')
-REF_TYPES = ('ref', 'func', 'extern', 'exn')
+REF_TYPES = ('ref', 'func', 'extern', 'obj', 'exn')
 C_TYPE = {'i32': 'uint32_t', 'i64': 'uint64_t', 'n64': 'uint64_t', 'any': 'uint64_t',
           'f32': 'float', 'f64': 'double', 'ref': 'uint64_t', 'func': 'uint64_t',
-          'extern': 'uint64_t', 'exn': 'uint64_t', 'v128': 'cn_u64x2'}
+          'extern': 'uint64_t', 'obj': 'uint64_t', 'exn': 'uint64_t', 'v128': 'cn_u64x2'}
 WORDS = {'label': ['target', 'taken', 'passed'], 'jump': ['target', 'taken'],
          'pairs2': ['from0', 'from1', 'to0', 'to1'],
          'pairs3': ['from0', 'from1', 'from2', 'to0', 'to1', 'to2']}
@@ -160,7 +160,8 @@ class Variant:
                 at = (at + size - 1) // size * size
                 placed.append((field[0], at, size, field[2], field[3]))
                 at += size
-        total = (at + (4 if tail else 0) + 7) // 8 * 8
+        # In front of `after` a call keeps room for its map: see vm/maps.h.
+        total = (at + (8 if tail and 'CALL' in row.traits else 4 if tail else 0) + 7) // 8 * 8
         if tail:
             placed.append(('after', total - 4, 4, 'AFTER', 'any'))
         return [f for f in placed if f[3] != 'PAD'], total, \
@@ -198,7 +199,7 @@ def core_header(rows, kinds, out):
 def type_name(type_):
     return {'n64': 'CN_OF_NUMBER', 'i32': 'CN_OF_NUMBER', 'i64': 'CN_OF_NUMBER',
             'f32': 'CN_OF_F32', 'f64': 'CN_OF_F64', 'any': 'CN_OF_ANY', 'ref': 'CN_OF_REF',
-            'func': 'CN_OF_FUNC', 'extern': 'CN_OF_EXTERN', 'exn': 'CN_OF_EXN',
+            'func': 'CN_OF_FUNC', 'extern': 'CN_OF_EXTERN', 'obj': 'CN_OF_OBJ', 'exn': 'CN_OF_EXN',
             'v128': 'CN_OF_V128', None: 'CN_OF_NONE'}[type_]
 
 
@@ -216,7 +217,7 @@ def core_source(rows, kinds, out):
         results = RESULTS if row.result else ['']
         for key in itertools.product(results, *[FORMS] * len(row.operands)):
             lut.append(numbers.get(tuple(key), 0xffff))
-        traits = ' | '.join('CN_INSN_IS_' + t for t in row.traits if t not in ('HOT', 'HAND'))
+        traits = ' | '.join('CN_INSN_IS_' + t for t in row.traits if t != 'HOT')
         rows_text.append('    {"%s", %s, %s, 0x%x, {%s}, {%s}, %d, %d, %d},' % (
             row.text, traits or '0', type_name(row.result),
             sum(1 << RESULTS.index(f) for f in row.result_forms() if f),
@@ -329,6 +330,9 @@ def handler_body(variant, kinds):
     body = re.sub(r'\bGLOBAL\b', 'GLOBAL_AT(%d)' % at.get('global', 0), body)
     body = re.sub(r'\bGLOBAL_V128\b', 'GLOBAL_V128_AT(%d)' % at.get('global', 0), body)
     body = re.sub(r'\bPAGES\b', 'MEMORY_PAGES(%d)' % at.get('mem', 0), body)
+    body = re.sub(r'\bCAST\b', 'FIELD32(%d)' % at.get('cast', 0), body)
+    body = re.sub(r'\bAS_(STRUCT|ARRAY)\(', r'AS_\1(%d, ' % at.get('type', 0), body)
+    body = re.sub(r'\bFIELD_OF\(', r'FIELD_OF(%d, ' % at.get('field', 0), body)
     body = re.sub(r'\bGO_IF\(', 'GO_IF(%d, ' % at.get('target', 0), body)
     body = re.sub(r'\bGO\b', 'GO(%d);' % at.get('target', 0), body)
     body = re.sub(r'\bSWITCH\(', 'SWITCH(%d, %d, ' % (at.get('table', 0), size), body)

@@ -1,5 +1,10 @@
 #include "vm/constexpr.h"
 
+#include <string.h>
+
+#include "vm/heap.h"
+#include "vm/types.h"
+
 /* Operators that a constant expression may contain (core 5.4). */
 enum {
     OP_END = 0x0b,
@@ -16,6 +21,15 @@ enum {
     OP_I64_MUL = 0x7e,
     OP_REF_NULL = 0xd0,
     OP_REF_FUNC = 0xd2,
+    OP_OBJECT = 0xfb,
+    OP_STRUCT_NEW = 0, /* these behind OP_OBJECT */
+    OP_STRUCT_NEW_DEFAULT = 1,
+    OP_ARRAY_NEW = 6,
+    OP_ARRAY_NEW_DEFAULT = 7,
+    OP_ARRAY_NEW_FIXED = 8,
+    OP_ANY_CONVERT_EXTERN = 26,
+    OP_EXTERN_CONVERT_ANY = 27,
+    OP_REF_I31 = 28,
     OP_VECTOR = 0xfd,
     OP_V128_CONST = 0x0c, /* behind OP_VECTOR */
 };
@@ -24,7 +38,7 @@ enum {
 
 struct operand {
     union cn_slot values[2]; /* a v128 takes both */
-    cn_valtype type;
+    uint8_t code;            /* what the machine knows of its type */
 };
 
 struct machine {
@@ -32,6 +46,7 @@ struct machine {
     struct cn_bytes code;
     uint32_t global_count;
     size_t depth, depth_max;
+    bool is_exhausted; /* no room for an object */
     struct operand *operands;
 };
 
@@ -68,7 +83,7 @@ static bool push(struct machine *machine, cn_valtype type, union cn_slot value)
 {
     if (machine->depth == machine->depth_max)
         return false;
-    machine->operands[machine->depth++] = (struct operand){{value}, type};
+    machine->operands[machine->depth++] = (struct operand){{value}, cn_valtype_code(type)};
     return true;
 }
 
@@ -123,10 +138,19 @@ static bool push_vector(struct machine *machine)
 
 static bool push_null(struct machine *machine)
 {
-    const uint8_t *type;
+    const struct cn_module *module = machine->instance->module;
+    uint64_t heap;
 
-    return take_bytes(machine, 1, &type) && cn_heap_is_abstract(*type) &&
-           push_number(machine, cn_ref_abstract(*type, true), 0);
+    if (!take_leb(machine, true, &heap))
+        return false;
+    if ((int64_t)heap < 0)
+        return cn_heap_is_abstract(heap & 0x7f) &&
+               push_number(machine, cn_ref_abstract(heap & 0x7f, true), 0);
+    if (heap >= module->type_count)
+        return false;
+    return push_number(machine,
+                       cn_ref_defined((uint32_t)heap, cn_deftype_hierarchy(&module->types[heap]),
+                                      true), 0);
 }
 
 static bool push_func(struct machine *machine)
@@ -144,7 +168,7 @@ static bool combine(struct machine *machine, uint8_t op, cn_valtype type)
         return false;
     const struct operand *b = &machine->operands[--machine->depth];
     struct operand *a = &machine->operands[machine->depth - 1];
-    if (a->type != type || b->type != type)
+    if (a->code != type || b->code != type)
         return false;
 
     uint64_t x = a->values[0].u64, y = b->values[0].u64, z;
@@ -157,6 +181,159 @@ static bool combine(struct machine *machine, uint8_t op, cn_valtype type)
     a->values[0].u64 = type == CN_I32 ? (uint32_t)z : z;
     return true;
 }
+
+/* ------------------------------------------------------------------ objects */
+
+static struct operand *pop(struct machine *machine, uint8_t code)
+{
+    if (machine->depth == 0 || machine->operands[machine->depth - 1].code != code)
+        return NULL;
+    return &machine->operands[--machine->depth];
+}
+
+static uint8_t code_of_storage(cn_valtype type)
+{
+    return type == CN_I8 || type == CN_I16 ? CN_I32 : cn_valtype_code(type);
+}
+
+/* Pops a value into a field or element that begins at `to`. */
+static bool pop_into(struct machine *machine, cn_valtype type, uint8_t *to)
+{
+    const struct operand *value = pop(machine, code_of_storage(type));
+
+    if (value != NULL)
+        memcpy(to, value->values, cn_storage_size(type)); /* little-endian */
+    return value != NULL;
+}
+
+static bool push_object(struct machine *machine, struct cn_object *object)
+{
+    return push(machine, CN_ANYREF, (union cn_slot){.ref = object});
+}
+
+/* Reads a type's number; gives its number in the store. */
+static bool take_type(struct machine *machine, enum cn_deftype_kind kind, uint32_t *number)
+{
+    const struct cn_module *module = machine->instance->module;
+    uint64_t index;
+
+    if (!take_leb(machine, false, &index) || index >= module->type_count ||
+        module->types[index].kind != kind)
+        return false;
+    *number = machine->instance->type_ids[index];
+    return true;
+}
+
+static bool make_struct(struct machine *machine, bool is_default)
+{
+    struct cn_store *store = machine->instance->store;
+    uint32_t number;
+
+    if (!take_type(machine, CN_DEF_STRUCT, &number))
+        return false;
+    struct cn_object *object = cn_heap_new_now(store, number);
+    machine->is_exhausted = object == NULL;
+    if (object == NULL)
+        return false;
+    const struct cn_deftype *type = &store->types->types[number];
+    for (uint32_t i = type->field_count; i-- > 0 && !is_default;)
+        if (!pop_into(machine, type->fields[i].type,
+                      (uint8_t *)object + store->types->layouts[number].offsets[i]))
+            return false;
+    return push_object(machine, object);
+}
+
+static struct cn_object *new_array(struct machine *machine, uint32_t number, uint32_t length)
+{
+    struct cn_object *object =
+        cn_heap_new_array_now(machine->instance->store, number, length);
+
+    machine->is_exhausted = object == NULL;
+    return object;
+}
+
+static bool make_array(struct machine *machine, bool is_default)
+{
+    const struct cn_type_registry *types = machine->instance->store->types;
+    const struct operand *length;
+    uint32_t number;
+
+    if (!take_type(machine, CN_DEF_ARRAY, &number) || (length = pop(machine, CN_I32)) == NULL)
+        return false;
+    struct cn_object *object = new_array(machine, number, length->values[0].u32);
+    if (object == NULL)
+        return false;
+    cn_valtype type = types->types[number].fields[0].type;
+    const struct operand *value = is_default ? NULL : pop(machine, code_of_storage(type));
+    if (!is_default && value == NULL)
+        return false;
+    uint32_t size = cn_storage_size(type);
+    for (uint64_t i = 0; i < object->length && value != NULL; i++)
+        memcpy(cn_object_body(object) + i * size, value->values, size);
+    return push_object(machine, object);
+}
+
+static bool make_array_fixed(struct machine *machine)
+{
+    const struct cn_type_registry *types = machine->instance->store->types;
+    uint64_t length;
+    uint32_t number;
+
+    if (!take_type(machine, CN_DEF_ARRAY, &number) || !take_leb(machine, false, &length) ||
+        length > machine->depth)
+        return false;
+    struct cn_object *object = new_array(machine, number, (uint32_t)length);
+    if (object == NULL)
+        return false;
+    cn_valtype type = types->types[number].fields[0].type;
+    for (uint64_t i = length; i-- > 0;)
+        if (!pop_into(machine, type, cn_object_body(object) + i * cn_storage_size(type)))
+            return false;
+    return push_object(machine, object);
+}
+
+static bool convert(struct machine *machine, cn_valtype from, cn_valtype to)
+{
+    const struct operand *value = pop(machine, cn_valtype_code(from));
+
+    return value != NULL && push(machine, to, value->values[0]);
+}
+
+static bool push_i31(struct machine *machine)
+{
+    const struct operand *value = pop(machine, CN_I32);
+
+    return value != NULL &&
+           push_number(machine, CN_ANYREF, (value->values[0].u64 & 0x7fffffff) << 1 | 1);
+}
+
+static bool step_object(struct machine *machine)
+{
+    uint64_t number;
+
+    if (!take_leb(machine, false, &number))
+        return false;
+    switch (number) {
+    case OP_STRUCT_NEW:
+    case OP_STRUCT_NEW_DEFAULT:
+        return make_struct(machine, number == OP_STRUCT_NEW_DEFAULT);
+    case OP_ARRAY_NEW:
+    case OP_ARRAY_NEW_DEFAULT:
+        return make_array(machine, number == OP_ARRAY_NEW_DEFAULT);
+    case OP_ARRAY_NEW_FIXED:
+        return make_array_fixed(machine);
+    case OP_ANY_CONVERT_EXTERN:
+        return convert(machine, CN_EXTERNREF, CN_ANYREF);
+    case OP_EXTERN_CONVERT_ANY:
+        return convert(machine, CN_ANYREF, CN_EXTERNREF);
+    case OP_REF_I31:
+        return push_i31(machine);
+    default:
+        return false;
+    }
+}
+
+/* ------------------------------------------------------------------ the walk */
 
 static bool step(struct machine *machine, uint8_t op)
 {
@@ -185,6 +362,8 @@ static bool step(struct machine *machine, uint8_t op)
         return push_func(machine);
     case OP_VECTOR:
         return push_vector(machine);
+    case OP_OBJECT:
+        return step_object(machine);
     default:
         return false;
     }
@@ -196,9 +375,8 @@ static enum cn_status run(struct machine *machine, cn_valtype type, union cn_slo
 
     while (take_bytes(machine, 1, &op) && *op != OP_END)
         if (!step(machine, *op))
-            return CN_INVALID;
-    if (machine->depth != 1 ||
-        cn_valtype_code(machine->operands[0].type) != cn_valtype_code(type))
+            return machine->is_exhausted ? CN_NO_MEMORY : CN_INVALID;
+    if (machine->depth != 1 || machine->operands[0].code != cn_valtype_code(type))
         return CN_INVALID;
     result[0] = machine->operands[0].values[0];
     if (type == CN_V128)
@@ -211,7 +389,9 @@ enum cn_status cn_constexpr_eval(const struct cn_instance *instance,
                                  cn_valtype type, union cn_slot *result)
 {
     struct operand small[OPERANDS_SMALL];
-    struct machine machine = {instance, expression.code, global_count, 0, OPERANDS_SMALL, small};
+    struct machine machine = {.instance = instance, .code = expression.code,
+                              .global_count = global_count, .depth_max = OPERANDS_SMALL,
+                              .operands = small};
 
     /* Whatever pushes an operand takes two bytes or more. */
     size_t bound = expression.code.size / 2;

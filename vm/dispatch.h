@@ -13,6 +13,7 @@
 #include "core/insn.h"
 #include "core/platform.h"
 #include "vm/numeric.h"
+#include "vm/object.h"
 #include "vm/thread.h"
 #include "vm/vector.h"
 

@@ -58,6 +58,10 @@ const char *cn_field_prefix(enum cn_field_kind kind)
         return "data ";
     case CN_FIELD_ELEMENT:
         return "elem ";
+    case CN_FIELD_STRUCT_FIELD:
+        return "field ";
+    case CN_FIELD_CAST:
+        return "as ";
     default:
         return "";
     }

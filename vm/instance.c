@@ -1,6 +1,8 @@
 #include "vm/instance.h"
 
 #include "vm/constexpr.h"
+#include "vm/heap.h"
+#include "vm/segment.h"
 #include "vm/store.h"
 #include "vm/types.h"
 
@@ -42,6 +44,7 @@ static uint64_t lay_out(const struct cn_module *module, uint8_t *block, struct o
     made->globals = carve(&carver, module->global_count, sizeof *made->globals);
     made->tags = carve(&carver, module->tag_count, sizeof *made->tags);
     made->type_ids = carve(&carver, module->type_count, sizeof *made->type_ids);
+    made->element_values = carve(&carver, module->element_count, sizeof *made->element_values);
     made->element_dropped = carve(&carver, module->element_count, sizeof(bool));
     made->data_dropped = carve(&carver, module->data_count, sizeof(bool));
     own->funcs = carve(&carver, module->func_count - module->imported_func_count,
@@ -106,6 +109,8 @@ void cn_instance_free(struct cn_instance *instance)
         cn_memory_release(store, instance->memories[i]);
     for (uint32_t i = module->imported_table_count; i < module->table_count; i++)
         cn_table_release(store, instance->tables[i]);
+    for (uint32_t i = 0; i < module->element_count; i++)
+        cn_segment_drop(instance, i);
     cn_account_refund(store->account, CN_QUOTA_MEMORY, instance->code_charge);
     cn_free(store->allocator, instance, instance->block_size);
 }
@@ -145,10 +150,10 @@ static enum cn_status charge_code(struct cn_instance *instance, struct cn_error 
 {
     const struct cn_module *module = instance->module;
     struct cn_store *store = instance->store;
-    uint64_t charge = 0;
+    uint64_t charge = 0, per_byte = instance->program->code_per_byte;
 
     for (uint32_t i = module->imported_func_count; i < module->func_count; i++)
-        charge += (uint64_t)module->funcs[i].body.size * CN_CODE_BYTES_PER_BODY_BYTE;
+        charge += module->funcs[i].body.size * per_byte;
     if (cn_account_charge(store->account, CN_QUOTA_MEMORY, charge) != CN_OK)
         return cn_store_no_room(store, error, "code of the module", charge);
     instance->code_charge = charge;
@@ -225,6 +230,26 @@ static enum cn_status make_globals(struct cn_instance *instance, struct cn_error
     return CN_OK;
 }
 
+/* What the elements of the module's own tables are at first. */
+static enum cn_status init_tables(struct cn_instance *instance, struct cn_error *error)
+{
+    const struct cn_module *module = instance->module;
+
+    for (uint32_t i = module->imported_table_count; i < module->table_count; i++) {
+        struct cn_table *table = instance->tables[i];
+        union cn_slot value = {.ref = NULL};
+        if (module->tables[i].init.code.size == 0)
+            continue;
+        enum cn_status status = cn_constexpr_eval(instance, module->tables[i].init,
+                                                  module->global_count, table->type, &value);
+        if (status != CN_OK)
+            return cn_fail(error, status, CN_NO_OFFSET, "table %u: %s", i, cn_status_text(status));
+        for (uint32_t j = 0; j < table->size; j++)
+            table->elements[j] = value.ref;
+    }
+    return CN_OK;
+}
+
 static enum cn_status build(struct cn_instance *instance, const struct cn_extern *externs,
                             bool *escaped, struct cn_error *error)
 {
@@ -235,6 +260,7 @@ static enum cn_status build(struct cn_instance *instance, const struct cn_extern
     make_tags(instance);
     CN_TRY(make_storage(instance, error));
     CN_TRY(make_globals(instance, error));
+    CN_TRY(init_tables(instance, error));
     return cn_segments_write(instance, escaped, error);
 }
 
@@ -243,6 +269,8 @@ enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program
                               struct cn_error *error)
 {
     struct cn_instance *instance = NULL;
+
+    cn_heap_finish(store);
     uint32_t type_count = store->types->count;
     bool escaped = false;
 

@@ -21,6 +21,8 @@
 
 struct cn_thread;
 struct cn_instance;
+struct cn_heap;
+struct cn_handle;
 
 /* A function of the host. The arguments stand in slots[0...], one slot each (an i32 in the low
  * half, the upper half zero), a v128 in two; results are written to slots[0...] in the same form.
@@ -117,6 +119,7 @@ struct cn_instance {
     struct cn_global **globals;
     struct cn_tag **tags;
     uint32_t *type_ids;         /* per type index of the module */
+    void ***element_values;     /* per segment: what its expressions gave, where that is kept */
     bool *element_dropped;      /* per segment */
     bool *data_dropped;
     uint64_t code_charge;       /* what the account pays for the bodies of its functions */
@@ -130,7 +133,9 @@ struct cn_store {
     struct cn_instance *instances;
     struct cn_type_registry *types;
     struct cn_host_func *hosts;
-    struct cn_exception *exceptions;
+    struct cn_heap *heap;
+    struct cn_thread *threads;  /* all of the store's */
+    struct cn_handle *handles;  /* references that the host keeps: vm/heap.h */
     struct cn_memory no_memory; /* memory 0 of instances that have none: size 0, never grows */
     uint64_t nothing;           /* where memories of size 0 begin */
     bool move_on_grow; /* test mode: every memory.grow moves the memory */

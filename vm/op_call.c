@@ -1,7 +1,6 @@
 /* Calls and what happens at the edges of a run. */
 #include "handlers_made.h"
 #include "vm/handlers.h"
-#include "vm/types.h"
 
 /* A host function, or one of another instance: the driver in thread.c goes on from here, with
  * pc after the call. */
@@ -90,6 +89,23 @@ OP(call_import)
     }                                                                                              \
     CHECK_CALLEE(callee, CN_AT_##name##_type)
 
+/* The function that a slot refers to. */
+#define CALLEE_FROM_SLOT(name)                                                                     \
+    const struct cn_func *callee = (const struct cn_func *)(uintptr_t)S64(CN_AT_##name##_a);       \
+    TRAP_IF(callee == NULL, NULL_FUNCTION)                                                         \
+    CHECK_CALLEE(callee, CN_AT_##name##_type)
+
+OP(call_ref)
+{
+    CALLEE_FROM_SLOT(CALL_REF)
+    if (CN_UNLIKELY(callee->instance != t->instance)) {
+        r0 = (uintptr_t)callee;
+        r1 = (uintptr_t)(fp + FIELD16(CN_AT_CALL_REF_window));
+        CN_TAIL leave_to_call(CN_ARGS(pc + CN_SIZE_CALL_REF));
+    }
+    CALL_CODE(callee->code, FIELD16(CN_AT_CALL_REF_window), pc + CN_SIZE_CALL_REF);
+}
+
 OP(call_indirect)
 {
     CALLEE_FROM_TABLE(CALL_INDIRECT)
@@ -153,6 +169,19 @@ OP(return_call_import)
     r1 = (uintptr_t)(fp + FIELD16(CN_AT_RETURN_CALL_IMPORT_window));
     t->tail_header = FIELD16(CN_AT_RETURN_CALL_IMPORT_header);
     CN_TAIL leave_to_tail_call(CN_ARGS(pc));
+}
+
+OP(return_call_ref)
+{
+    CALLEE_FROM_SLOT(RETURN_CALL_REF)
+    if (CN_UNLIKELY(callee->instance != t->instance)) {
+        r0 = (uintptr_t)callee;
+        r1 = (uintptr_t)(fp + FIELD16(CN_AT_RETURN_CALL_REF_window));
+        t->tail_header = FIELD16(CN_AT_RETURN_CALL_REF_header);
+        CN_TAIL leave_to_tail_call(CN_ARGS(pc));
+    }
+    TAIL_CALL_CODE(callee->code, FIELD16(CN_AT_RETURN_CALL_REF_window),
+                   FIELD16(CN_AT_RETURN_CALL_REF_header), callee->code->params);
 }
 
 OP(return_call_indirect)

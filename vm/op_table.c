@@ -125,6 +125,6 @@ OP(table_init)
 
 OP(elem_drop)
 {
-    t->instance->element_dropped[FIELD32(CN_AT_ELEM_DROP_elem)] = true;
+    cn_segment_drop(t->instance, FIELD32(CN_AT_ELEM_DROP_elem));
     NEXT(CN_SIZE_ELEM_DROP);
 }

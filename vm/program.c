@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vm/handlers.h"
 #include "core/name.h"
+#include "vm/handlers.h"
+#include "vm/maps.h"
+#include "vm/types.h"
 #include "vm/verify.h"
 
 /* A larger scratch is not kept for the next function. */
@@ -15,39 +17,95 @@ static uint32_t header_slots(const struct cn_functype *type)
     return type->param_slots > type->result_slots ? type->param_slots : type->result_slots;
 }
 
+/* Whether functions of the module are likely to have references to the heap in their slots. */
+static bool has_heap_refs(const struct cn_module *module)
+{
+    for (uint32_t i = 0; i < module->type_count; i++) {
+        const struct cn_deftype *type = &module->types[i];
+        if (type->kind != CN_DEF_FUNC)
+            return true;
+        for (uint32_t j = 0; j < type->func.param_count + type->func.result_count; j++)
+            if (cn_valtype_is_heap_ref(type->func.types[j]))
+                return true;
+    }
+    for (uint32_t i = 0; i < module->table_count; i++)
+        if (cn_valtype_is_heap_ref(module->tables[i].type.element))
+            return true;
+    for (uint32_t i = 0; i < module->global_count; i++)
+        if (cn_valtype_is_heap_ref(module->globals[i].type.type))
+            return true;
+    return false;
+}
+
+static void place_fields(struct cn_program *program)
+{
+    const struct cn_module *module = program->module;
+    uint32_t *next = program->offsets;
+
+    for (uint32_t i = 0; i < module->type_count; i++) {
+        const struct cn_deftype *type = &module->types[i];
+        uint32_t end = CN_OBJECT_HEADER;
+        program->first_offset[i] = (uint32_t)(next - program->offsets);
+        for (uint32_t j = 0; j < type->field_count; j++) {
+            *next = cn_field_place(end, type->fields[j].type);
+            end = *next++ + cn_storage_size(type->fields[j].type);
+        }
+    }
+}
+
+static bool make_tables(struct cn_program *program)
+{
+    const struct cn_module *module = program->module;
+    struct cn_allocator allocator = program->allocator;
+    size_t count = module->func_count;
+
+    for (uint32_t i = 0; i < module->type_count; i++)
+        program->offset_count += module->types[i].field_count;
+    program->funcs = cn_alloc_array(allocator, count, sizeof *program->funcs);
+    program->by_place = cn_alloc_array(allocator, count, sizeof *program->by_place);
+    program->newest = cn_alloc_array(allocator, count, sizeof *program->newest);
+    program->offsets = cn_alloc_array(allocator, program->offset_count, sizeof *program->offsets);
+    program->first_offset =
+        cn_alloc_array(allocator, module->type_count, sizeof *program->first_offset);
+    return program->funcs != NULL && program->by_place != NULL && program->newest != NULL &&
+           program->offsets != NULL && program->first_offset != NULL;
+}
+
 static void free_tables(struct cn_program *program)
 {
+    struct cn_allocator allocator = program->allocator;
     size_t count = program->module->func_count;
 
-    cn_free(program->allocator, program->by_place, count * sizeof *program->by_place);
-    cn_free(program->allocator, program->newest, count * sizeof *program->newest);
-    cn_free(program->allocator, program->funcs, count * sizeof *program->funcs);
-    cn_free(program->allocator, program, sizeof *program);
+    cn_free(allocator, program->by_place, count * sizeof *program->by_place);
+    cn_free(allocator, program->newest, count * sizeof *program->newest);
+    cn_free(allocator, program->funcs, count * sizeof *program->funcs);
+    cn_free(allocator, program->offsets, program->offset_count * sizeof *program->offsets);
+    cn_free(allocator, program->first_offset,
+            (size_t)program->module->type_count * sizeof *program->first_offset);
+    cn_free(allocator, program, sizeof *program);
 }
 
 enum cn_status cn_program_new(struct cn_program **result, const struct cn_module *module,
                               struct cn_allocator allocator)
 {
     struct cn_program *program = cn_alloc(allocator, sizeof *program);
-    size_t count = module->func_count;
     uint64_t stub = cn_stub_handler();
 
     if (program == NULL)
         return CN_NO_MEMORY;
     program->module = module;
     program->allocator = allocator;
-    program->funcs = cn_alloc_array(allocator, count, sizeof *program->funcs);
-    program->by_place = cn_alloc_array(allocator, count, sizeof *program->by_place);
-    program->newest = cn_alloc_array(allocator, count, sizeof *program->newest);
-    if (program->funcs == NULL || program->by_place == NULL || program->newest == NULL) {
+    program->code_per_byte =
+        has_heap_refs(module) ? CN_CODE_BYTES_WITH_MAPS : CN_CODE_BYTES_PER_BODY_BYTE;
+    if (!make_tables(program)) {
         free_tables(program);
         return CN_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < count; i++) {
+    place_fields(program);
+    for (uint32_t i = 0; i < module->func_count; i++) {
         struct cn_funcode *code = &program->funcs[i];
         code->func = i;
-        program->code_size_max +=
-            (uint64_t)module->funcs[i].body.size * CN_CODE_BYTES_PER_BODY_BYTE;
+        program->code_size_max += (uint64_t)module->funcs[i].body.size * program->code_per_byte;
         code->params = cn_module_type_of(module, i)->param_slots;
         code->stub = stub;
         code->entry = (const uint8_t *)&code->stub;
@@ -65,7 +123,7 @@ void cn_program_free(struct cn_program *program)
         return;
     for (uint32_t i = 0; i < program->module->func_count; i++) {
         const struct cn_funcode *code = &program->funcs[i];
-        cn_free(program->allocator, code->bytes, code->size);
+        cn_free(program->allocator, code->bytes, code->block_size);
         cn_free(program->allocator, code->handlers,
                 code->handler_count * sizeof *code->handlers);
     }
@@ -183,20 +241,6 @@ static enum cn_status tell_verdict(const struct cn_program *program, uint32_t fu
                    verdict->offset, cn_rule_text(verdict->rule), detail);
 }
 
-static void publish(struct cn_program *program, const struct cn_code *code, uint8_t *bytes)
-{
-    struct cn_funcode *made = &program->funcs[code->func];
-
-    made->bytes = bytes;
-    made->size = code->size;
-    made->entry = bytes;
-    made->frame = code->frame;
-    made->entry_cost = code->entry_cost;
-    program->code_size += code->size;
-    program->newest[program->newest_count++] = code->func;
-    program->installed++;
-}
-
 /* A copy of the handlers for the function to keep; labels become offsets. */
 static enum cn_status keep_handlers(struct cn_program *program, const struct cn_code *code)
 {
@@ -205,7 +249,8 @@ static enum cn_status keep_handlers(struct cn_program *program, const struct cn_
 
     if (size == 0)
         return CN_OK;
-    made->handlers = cn_resize(program->allocator, NULL, 0, size);
+    if (made->handlers == NULL) /* else from an attempt for which memory did not suffice */
+        made->handlers = cn_resize(program->allocator, NULL, 0, size);
     if (made->handlers == NULL)
         return CN_NO_MEMORY;
     made->handler_count = code->handler_count;
@@ -213,39 +258,79 @@ static enum cn_status keep_handlers(struct cn_program *program, const struct cn_
     for (uint32_t i = 0; i < code->handler_count; i++)
         if (made->handlers[i].label != CN_NO_LABEL)
             made->handlers[i].label = code->labels[made->handlers[i].label].offset;
-    program->code_size += size;
     return CN_OK;
+}
+
+static enum cn_status refuse_size(const struct cn_program *program, struct cn_error *error)
+{
+    return cn_fail(error, CN_TOO_LARGE, CN_NO_OFFSET,
+                   "the module's register code exceeds %u bytes per byte of its bodies",
+                   program->code_per_byte);
+}
+
+/* Puts the maps behind the verified code and lets it be run. */
+static enum cn_status publish(struct cn_program *program, const struct cn_code *code,
+                              uint8_t *bytes, const struct cn_maps *maps, struct cn_error *error)
+{
+    struct cn_funcode *made = &program->funcs[code->func];
+    uint64_t block_size = code->size + cn_maps_size(maps);
+    uint64_t size = block_size + (uint64_t)code->handler_count * sizeof *code->handlers;
+
+    if (size > program->code_size_max - program->code_size)
+        return refuse_size(program, error);
+    if (keep_handlers(program, code) != CN_OK)
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for handlers");
+    uint8_t *block = cn_resize(program->allocator, bytes, code->size, block_size);
+    if (block == NULL)
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for the maps of code");
+    made->points = cn_maps_write(maps, block + code->size);
+    made->point_count = maps->point_count;
+    made->block_size = block_size;
+    made->bytes = block;
+    made->size = code->size;
+    made->entry = block;
+    made->frame = code->frame;
+    made->entry_cost = code->entry_cost;
+    program->code_size += size;
+    program->newest[program->newest_count++] = code->func;
+    program->installed++;
+    return CN_OK;
+}
+
+static enum cn_status verify(struct cn_program *program, const struct cn_code *code,
+                             uint8_t *bytes, struct cn_maps *maps, struct cn_error *error)
+{
+    if (make_scratch(program, cn_verify_scratch(code)) != CN_OK)
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory to verify code");
+    if (code->size > 0)
+        memcpy(bytes, code->bytes, code->size);
+    struct cn_verdict verdict = cn_verify(program, code, bytes, program->scratch, maps);
+    shed_scratch(program);
+    if (verdict.status == CN_OK && maps->is_exhausted)
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for the maps of code");
+    return verdict.status == CN_OK ? CN_OK : tell_verdict(program, code->func, &verdict, error);
 }
 
 enum cn_status cn_program_install(struct cn_program *program, const struct cn_code *code,
                                   struct cn_error *error)
 {
+    struct cn_maps maps = {.allocator = program->allocator};
+
     if (code->func < program->module->func_count && cn_program_has(program, code->func))
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET, "function %u already has code",
                        code->func);
     uint64_t size = code->size + (uint64_t)code->handler_count * sizeof *code->handlers;
     if (size > program->code_size_max - program->code_size)
-        return cn_fail(error, CN_TOO_LARGE, CN_NO_OFFSET,
-                       "the module's register code exceeds %u bytes per byte of its bodies",
-                       CN_CODE_BYTES_PER_BODY_BYTE);
+        return refuse_size(program, error);
     uint8_t *bytes = cn_resize(program->allocator, NULL, 0, code->size);
-    if (bytes == NULL || make_scratch(program, cn_verify_scratch(code)) != CN_OK) {
-        cn_free(program->allocator, bytes, code->size);
+    if (bytes == NULL)
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for %u bytes of code",
                        code->size);
-    }
-    if (code->size > 0)
-        memcpy(bytes, code->bytes, code->size);
-    struct cn_verdict verdict = cn_verify(program, code, bytes, program->scratch);
-    shed_scratch(program);
-    if (verdict.status != CN_OK) {
+    enum cn_status status = verify(program, code, bytes, &maps, error);
+    if (status == CN_OK)
+        status = publish(program, code, bytes, &maps, error);
+    if (status != CN_OK)
         cn_free(program->allocator, bytes, code->size);
-        return tell_verdict(program, code->func, &verdict, error);
-    }
-    if (keep_handlers(program, code) != CN_OK) {
-        cn_free(program->allocator, bytes, code->size);
-        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for handlers");
-    }
-    publish(program, code, bytes);
-    return CN_OK;
+    cn_maps_free(&maps);
+    return status;
 }

@@ -14,6 +14,8 @@
 #include "core/error.h"
 #include "core/module.h"
 
+struct cn_root_point;
+
 /* One function's code. Until it is installed, entry points at `stub`, an instruction that
  * suspends the guest with "needs code", so that translation can be lazy. */
 struct cn_funcode {
@@ -24,8 +26,11 @@ struct cn_funcode {
     uint32_t params;     /* slots of its parameters */
     uint32_t func;       /* index in the module */
     uint64_t stub;       /* handler of the "needs code" instruction */
-    uint8_t *bytes;      /* the code that entry points into, or NULL */
-    uint32_t size;
+    uint8_t *bytes;      /* the code that entry points into, or NULL; behind it its maps */
+    uint32_t size;       /* of the code alone */
+    uint32_t point_count;
+    uint64_t block_size; /* with the maps: vm/maps.h */
+    const struct cn_root_point *points;
     uint32_t handler_count;
     struct cn_handler_entry *handlers; /* label is an offset, or CN_NO_LABEL */
 };
@@ -34,7 +39,11 @@ struct cn_program {
     const struct cn_module *module;
     struct cn_allocator allocator;
     struct cn_funcode *funcs; /* one per function of the module, imports included */
-    uint64_t code_size;       /* bytes installed */
+    /* Where the fields of structures lie: those of type i from offsets[first_offset[i]] on. */
+    uint32_t *offsets, *first_offset;
+    uint32_t offset_count;
+    uint32_t code_per_byte;   /* CN_CODE_BYTES_PER_BODY_BYTE, or more for its maps */
+    uint64_t code_size;       /* bytes installed, with maps */
     uint64_t code_size_max;   /* by the bodies' sizes; more is refused as CN_TOO_LARGE */
     uint32_t installed;       /* functions installed */
     uint32_t *by_place;       /* the first `sorted` installed ones, in the order of their bytes */
@@ -48,6 +57,8 @@ struct cn_program {
 /* A function's register code is charged with this many bytes per byte of its body, when the
  * module is instantiated: then neither quotas nor results depend on what was translated. */
 #define CN_CODE_BYTES_PER_BODY_BYTE 8u
+/* The same where the module has references to the heap, whose places the collector is told. */
+#define CN_CODE_BYTES_WITH_MAPS 16u
 /* What a whole module's code may have beyond that: then it is refused. Compilers' code takes 4
  * to 5 bytes per byte. */
 #define CN_CODE_BYTES_SPARE (1u << 20)

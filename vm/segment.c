@@ -6,20 +6,66 @@
 
 #include "vm/constexpr.h"
 #include "vm/store.h"
+#include "vm/types.h"
 
-void *cn_segment_element(struct cn_instance *instance, uint32_t segment, uint32_t at)
+static enum cn_status evaluate(struct cn_instance *instance, uint32_t segment, uint32_t at,
+                               void **result)
 {
     const struct cn_element_segment *from = &instance->module->elements[segment];
     union cn_slot value = {.ref = NULL};
 
+    CN_TRY(cn_constexpr_eval(instance, from->exprs[at], instance->module->global_count,
+                             from->type, &value));
+    *result = value.ref;
+    return CN_OK;
+}
+
+enum cn_status cn_segment_evaluate(struct cn_instance *instance, uint32_t segment,
+                                   struct cn_error *error)
+{
+    const struct cn_element_segment *from = &instance->module->elements[segment];
+
+    if (from->exprs == NULL || from->count == 0 || !cn_valtype_is_heap_ref(from->type))
+        return CN_OK;
+    void **values =
+        cn_alloc_array(instance->store->allocator, from->count, sizeof *values);
+    if (values == NULL)
+        return cn_store_no_room(instance->store, error, "elements of a segment",
+                                (uint64_t)from->count * sizeof *values);
+    instance->element_values[segment] = values;
+    for (uint32_t i = 0; i < from->count; i++) {
+        enum cn_status status = evaluate(instance, segment, i, &values[i]);
+        if (status != CN_OK)
+            return cn_fail(error, status, CN_NO_OFFSET, "element %u of segment %u: %s", i,
+                           segment, cn_status_text(status));
+    }
+    return CN_OK;
+}
+
+void cn_segment_drop(struct cn_instance *instance, uint32_t segment)
+{
+    void **values = instance->element_values[segment];
+
+    cn_free(instance->store->allocator, values,
+            instance->module->elements[segment].count * sizeof *values);
+    instance->element_values[segment] = NULL;
+    instance->element_dropped[segment] = true;
+}
+
+void *cn_segment_element(struct cn_instance *instance, uint32_t segment, uint32_t at)
+{
+    const struct cn_element_segment *from = &instance->module->elements[segment];
+    void *value = NULL;
+
     assert(at < from->count);
     if (from->funcs != NULL)
         return instance->funcs[from->funcs[at]];
-    /* One operator that gives a reference: needs no memory, and validation has passed it. */
-    if (cn_constexpr_eval(instance, from->exprs[at], instance->module->global_count,
-                          from->type, &value) != CN_OK)
+    if (instance->element_values[segment] != NULL)
+        return instance->element_values[segment][at];
+    /* One operator that gives a function: needs no memory, and validation has passed it. */
+    if (evaluate(instance, segment, at, &value) != CN_OK)
         return NULL;
-    return value.ref;
+    return value;
 }
 
 static enum cn_status segment_start(const struct cn_instance *instance,
@@ -80,6 +126,11 @@ enum cn_status cn_segments_write(struct cn_instance *instance, bool *escaped,
 
     for (uint32_t i = 0; i < module->element_count; i++) {
         const struct cn_element_segment *segment = &module->elements[i];
+        if (segment->mode != CN_SEGMENT_DECLARATIVE)
+            CN_TRY(cn_segment_evaluate(instance, i, error));
+    }
+    for (uint32_t i = 0; i < module->element_count; i++) {
+        const struct cn_element_segment *segment = &module->elements[i];
         if (segment->mode == CN_SEGMENT_PASSIVE)
             continue;
         if (segment->mode == CN_SEGMENT_ACTIVE) {
@@ -87,7 +138,7 @@ enum cn_status cn_segments_write(struct cn_instance *instance, bool *escaped,
             if (segment->table < module->imported_table_count && segment->count > 0)
                 *escaped = true;
         }
-        instance->element_dropped[i] = true;
+        cn_segment_drop(instance, i);
     }
     for (uint32_t i = 0; i < module->data_count; i++) {
         if (module->datas[i].mode != CN_SEGMENT_ACTIVE)

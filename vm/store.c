@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "vm/exception.h"
+#include "vm/heap.h"
 #include "vm/types.h"
 
 /* Host functions live as long as their store. */
@@ -31,7 +31,8 @@ enum cn_status cn_store_new(struct cn_store **result, struct cn_account *account
     store->no_memory = (struct cn_memory){.base = (uint8_t *)&store->nothing,
                                           .address_mask = UINT32_MAX,
                                           .page_log2 = CN_PAGE_LOG2};
-    if (cn_types_new(allocator, &store->types) != CN_OK) {
+    if (cn_types_new(allocator, &store->types) != CN_OK || cn_heap_open(store) != CN_OK) {
+        cn_types_free(store->types);
         cn_free(allocator, store, sizeof *store);
         return CN_NO_MEMORY;
     }
@@ -43,7 +44,7 @@ void cn_store_free(struct cn_store *store)
 {
     if (store == NULL)
         return;
-    cn_exceptions_free(store); /* while the tags live that say how large they are */
+    cn_heap_close(store);
     while (store->instances != NULL) {
         struct cn_instance *instance = store->instances;
         store->instances = instance->next;

@@ -6,6 +6,7 @@
 #include "handlers_made.h"
 #include "vm/edge.h"
 #include "vm/exception.h"
+#include "vm/heap.h"
 
 /* A stack begins with this much of its room in use and doubles; what is in use is charged. */
 #define STACK_FIRST ((size_t)64 * 1024)
@@ -54,6 +55,12 @@ enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
     thread->stack = stack;
     thread->stack_size = stack_size;
     thread->stack_end = thread->stack + STACK_FIRST / sizeof *thread->stack;
+    cn_heap_finish(store);
+    thread->next = store->threads;
+    thread->link = &store->threads;
+    if (thread->next != NULL)
+        thread->next->link = &thread->next;
+    store->threads = thread;
     *result = thread;
     return CN_OK;
 }
@@ -69,6 +76,10 @@ void cn_thread_free(struct cn_thread *thread)
         return;
     struct cn_store *store = thread->store;
     cn_sleep_end(&thread->sleeper, CN_AWAKE);
+    cn_heap_finish(store);
+    *thread->link = thread->next;
+    if (thread->next != NULL)
+        thread->next->link = thread->link;
     cn_account_refund(store->account, CN_QUOTA_MEMORY, stack_in_use(thread));
     munmap(thread->stack, thread->stack_size);
     cn_free(store->allocator, thread->switches,
@@ -133,6 +144,8 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
     uint32_t params = func->type->param_slots;
     uint32_t results = func->type->result_slots;
 
+    cn_heap_finish(thread->store);
+    thread->state = CN_THREAD_IDLE;
     if (!grow_stack(thread, thread->stack, (params > results ? params : results) + 2))
         return CN_TRAP_STACK_OVERFLOW;
     if (params > 0)
@@ -146,6 +159,9 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
     thread->needs = NULL;
     thread->thrown = NULL;
     thread->error = (struct cn_error){0};
+    thread->is_tail_call = false;
+    thread->called = func;
+    thread->state = CN_THREAD_RUNS;
     if (func->instance == NULL) {
         thread->host_call = func;
         thread->host_slots = thread->stack;
@@ -153,9 +169,10 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
         return CN_OK;
     }
     cn_thread_enter(thread, func->instance);
-    if (!link_frame(thread, func->code, thread->stack, cn_edge_pc(&cn_exit_edge)))
-        return CN_TRAP_STACK_OVERFLOW;
-    return CN_OK;
+    if (link_frame(thread, func->code, thread->stack, cn_edge_pc(&cn_exit_edge)))
+        return CN_OK;
+    thread->state = CN_THREAD_IDLE;
+    return CN_TRAP_STACK_OVERFLOW;
 }
 
 /* The upper half of an i32 in a slot is unspecified inside the machine; outside it is 0. */
@@ -340,11 +357,12 @@ static void run_handlers(struct cn_thread *t)
     (*(cn_handler *const *)pc)(CN_ARGS(pc));
 }
 
-static enum cn_stop stop_of_throw(struct cn_thread *thread)
+/* An allocation waits for a collection, or is refused for good. */
+static enum cn_stop collect(struct cn_thread *thread)
 {
-    enum cn_status status = cn_thread_throw(thread);
-
-    return status == CN_OK ? CN_STOP_DONE : stop_of_status(thread, status);
+    if (!cn_heap_begin(thread->store))
+        return stop_of_status(thread, CN_NO_MEMORY);
+    return cn_heap_step(thread->store) ? CN_STOP_DONE : CN_STOP_YIELD;
 }
 
 /* What follows a stop inside the machine: CN_STOP_DONE to go on, or the stop for the caller. */
@@ -361,7 +379,9 @@ static enum cn_stop handle_stop(struct cn_thread *thread)
     case CN_STOP_STACK:
         return extend_stack(thread);
     case CN_STOP_THROW:
-        return stop_of_throw(thread);
+        return cn_thread_throw(thread) ? CN_STOP_DONE : collect(thread);
+    case CN_STOP_COLLECT:
+        return collect(thread);
     case CN_STOP_TRAP:
         return stop_trap(thread, thread->trap);
     default:
@@ -369,9 +389,8 @@ static enum cn_stop handle_stop(struct cn_thread *thread)
     }
 }
 
-enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice)
+static enum cn_stop run(struct cn_thread *thread)
 {
-    thread->fuel = slice;
     for (;;) {
         enum cn_stop stop = CN_STOP_DONE;
         if (thread->host_call != NULL)
@@ -394,6 +413,31 @@ enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice)
         if (stop != CN_STOP_DONE)
             return stop;
     }
+}
+
+static enum cn_thread_state state_after(enum cn_stop stop)
+{
+    switch (stop) {
+    case CN_STOP_DONE:
+        return CN_THREAD_DONE;
+    case CN_STOP_TRAP:
+    case CN_STOP_EXITED:
+    case CN_STOP_FAILED:
+        return CN_THREAD_IDLE;
+    default:
+        return CN_THREAD_RUNS;
+    }
+}
+
+enum cn_stop cn_thread_run(struct cn_thread *thread, int64_t slice)
+{
+    thread->fuel = slice;
+    /* Whichever thread began it: nobody runs until a collection is finished. */
+    if (cn_heap_is_collecting(thread->store) && !cn_heap_step(thread->store))
+        return CN_STOP_YIELD;
+    enum cn_stop stop = run(thread);
+    thread->state = state_after(stop);
+    return stop;
 }
 
 /* ------------------------------------------------------------------ frames */
@@ -442,4 +486,9 @@ uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frame
         fp = fp[code->header + 1].ref;
     }
     return count;
+}
+
+const struct cn_funcode *cn_thread_code_at(const struct cn_thread *thread)
+{
+    return code_at(thread->instance, thread->pc);
 }

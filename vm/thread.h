@@ -15,7 +15,7 @@ enum cn_stop {
     CN_STOP_FUEL,       /* the slice is used up (fuel < the next block's cost): go on later */
     CN_STOP_PARKED,     /* a host call waits: run again after cn_thread_wake; or the guest itself
                          * does, where thread->sleeper says so: run again when it is not asleep */
-    CN_STOP_YIELD,      /* a host call or bulk operation wants to go on: run again some time */
+    CN_STOP_YIELD,      /* a host call or a collection wants to go on: run again some time */
     CN_STOP_NEEDS_CODE, /* thread->needs is to be translated and installed: then run again */
     CN_STOP_TRAP,       /* thread->error.status is the TRAP row */
     CN_STOP_EXITED,     /* the guest called an exit: thread->exit_code */
@@ -27,6 +27,7 @@ enum cn_stop {
     CN_STOP_SWITCH_BACK,
     CN_STOP_THROW,
     CN_STOP_STACK,
+    CN_STOP_COLLECT,
 };
 
 /* State of one host call between its tries; the shim decides what the words mean. */
@@ -44,6 +45,13 @@ struct cn_frame {
 
 /* Frames that are remembered of where an exception was thrown. */
 #define CN_THROWN_FRAMES 16
+
+/* What the collector has to know of a thread. */
+enum cn_thread_state {
+    CN_THREAD_IDLE, /* nothing of it lives: not called yet, trapped, exited */
+    CN_THREAD_RUNS, /* in the middle of a call */
+    CN_THREAD_DONE, /* the results stand in stack[0...] */
+};
 
 struct cn_thread {
     /* What the handlers use, first, so that offsets are small. */
@@ -70,6 +78,9 @@ struct cn_thread {
     uint64_t trap_number;       /* which element is uninitialized */
 
     struct cn_store *store;
+    struct cn_thread *next, **link; /* in the store */
+    enum cn_thread_state state;
+    const struct cn_func *called; /* by cn_thread_call */
     union cn_slot *stack;
     size_t stack_size;          /* bytes */
     const struct cn_funcode *needs;
@@ -125,5 +136,8 @@ void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance);
 /* Up to `max` frames, innermost first; returns how many were written. Valid after a trap, an
  * exit or any suspension. */
 uint32_t cn_thread_frames(const struct cn_thread *thread, struct cn_frame *frames, uint32_t max);
+
+/* The function in which the innermost frame stands, or NULL. */
+const struct cn_funcode *cn_thread_code_at(const struct cn_thread *thread);
 
 #endif

@@ -5,16 +5,24 @@
 #include "vm/edge.h"
 #include "vm/exception.h"
 
-enum cn_status cn_thread_throw(struct cn_thread *thread)
+bool cn_thread_throw(struct cn_thread *thread)
 {
     struct cn_tag *tag = thread->throw_tag;
 
     thread->throw_tag = NULL;
-    if (tag != NULL)
-        CN_TRY(cn_exception_new(thread->store, tag, thread->throw_values, &thread->thrown));
+    if (tag != NULL) {
+        struct cn_exception *made =
+            (struct cn_exception *)(void *)cn_heap_new(thread->store, tag->type_id);
+        if (made == NULL)
+            return false;
+        made->tag = tag;
+        memcpy(made->values, thread->throw_values,
+               tag->type->param_slots * sizeof *made->values);
+        thread->thrown = made;
+    }
     thread->thrown_frame_count =
         cn_thread_frames(thread, thread->thrown_frames, CN_THROWN_FRAMES);
-    return CN_OK;
+    return true;
 }
 
 static bool takes(const struct cn_thread *thread, const struct cn_handler_entry *entry)
@@ -57,13 +65,10 @@ static void land(struct cn_thread *thread, const struct cn_funcode *code,
     }
     if (entry->gives & CN_GIVES_REF_LAST)
         to->ref = exception;
-    if (entry->gives & (CN_GIVES_REF_FIRST | CN_GIVES_REF_LAST))
-        exception->is_shared = true;
     thread->pc = code->bytes + entry->label;
     thread->pending = entry->cost;
     thread->thrown = NULL;
     cn_thread_enter(thread, thread->instance);
-    cn_exception_drop(thread->store, exception);
 }
 
 /* On to the caller's frame. False at the outermost one. */
@@ -102,7 +107,6 @@ enum cn_stop cn_thread_unwind(struct cn_thread *thread)
         if (!leave_frame(thread, code))
             break;
     }
-    cn_exception_drop(thread->store, thread->thrown);
     thread->thrown = NULL;
     thread->trap = CN_TRAP_EXCEPTION;
     cn_fail(&thread->error, CN_TRAP_EXCEPTION, CN_NO_OFFSET, "%s",

@@ -1,28 +1,7 @@
 #include "vm/verify.h"
 
-#include "core/bytes.h"
-#include "core/insn.h"
 #include "vm/handlers.h"
 #include "vm/verifier.h"
-
-/* What the fields of one instruction came to, before it takes effect. */
-struct insn {
-    const struct cn_variant_info *variant;
-    const struct cn_insn_info *row;
-    uint32_t size;          /* with the entries of a branch table */
-    uint32_t sources[3];    /* slots whose kind depends on other fields */
-    uint32_t source_count;
-    uint32_t result;        /* slot, or NO_SLOT */
-    uint8_t result_of;      /* enum cn_of */
-    enum cn_kind kind;      /* of operands and result that may be anything; UNSET: not known */
-    uint32_t window, header, first, count;
-    uint32_t callee;        /* function or type number */
-    uint32_t table;
-    uint32_t target_at;     /* where the target field stands, 0: there is none */
-    uint32_t after;
-};
-
-#define NO_SLOT UINT32_MAX
 
 enum cn_status cn_refuse(struct cn_verifier *v, enum cn_rule rule, uint32_t number)
 {
@@ -32,7 +11,7 @@ enum cn_status cn_refuse(struct cn_verifier *v, enum cn_rule rule, uint32_t numb
 
 /* ------------------------------------------------------------------ slots and accumulators */
 
-static enum cn_status check_place(struct cn_verifier *v, uint32_t slot)
+enum cn_status cn_check_place(struct cn_verifier *v, uint32_t slot)
 {
     if (slot >= v->code->frame)
         return cn_refuse(v, CN_RULE_SLOT_FRAME, slot);
@@ -41,32 +20,32 @@ static enum cn_status check_place(struct cn_verifier *v, uint32_t slot)
     return CN_OK;
 }
 
-static enum cn_status check_set(struct cn_verifier *v, uint32_t slot)
+enum cn_status cn_check_set(struct cn_verifier *v, uint32_t slot)
 {
-    CN_TRY(check_place(v, slot));
+    CN_TRY(cn_check_place(v, slot));
     if (v->state.kinds[slot] == CN_KIND_UNSET)
         return cn_refuse(v, CN_RULE_SLOT_UNSET, slot);
     return CN_OK;
 }
 
-static enum cn_status check_kind(struct cn_verifier *v, uint32_t slot, enum cn_kind kind)
+enum cn_status cn_check_kind(struct cn_verifier *v, uint32_t slot, enum cn_kind kind)
 {
-    CN_TRY(check_set(v, slot));
+    CN_TRY(cn_check_set(v, slot));
     if (v->state.kinds[slot] != kind)
         return cn_refuse(v, CN_RULE_SLOT_KIND, slot);
     return CN_OK;
 }
 
-static enum cn_status check_numbers(struct cn_verifier *v, uint32_t first, uint32_t count)
+enum cn_status cn_check_numbers(struct cn_verifier *v, uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        CN_TRY(check_kind(v, first + i, CN_KIND_NUMBER));
+        CN_TRY(cn_check_kind(v, first + i, CN_KIND_NUMBER));
     return CN_OK;
 }
 
-static enum cn_status set_slot(struct cn_verifier *v, uint32_t slot, enum cn_kind kind)
+enum cn_status cn_give_slot(struct cn_verifier *v, uint32_t slot, enum cn_kind kind)
 {
-    CN_TRY(check_place(v, slot));
+    CN_TRY(cn_check_place(v, slot));
     cn_state_set(&v->state, slot, kind);
     return CN_OK;
 }
@@ -132,6 +111,7 @@ static enum cn_status check_element(struct cn_verifier *v, struct insn *insn, ui
     if (insn->kind != CN_KIND_UNSET && insn->kind != kind)
         return cn_refuse(v, CN_RULE_ELEMENTS, insn->table);
     insn->kind = kind;
+    insn->element = index;
     return CN_OK;
 }
 
@@ -173,19 +153,30 @@ static enum cn_status take_source(struct cn_verifier *v, struct insn *insn, uint
     case CN_OF_NUMBER:
     case CN_OF_F32:
     case CN_OF_F64:
-        return check_kind(v, slot, CN_KIND_NUMBER);
+        return cn_check_kind(v, slot, CN_KIND_NUMBER);
     case CN_OF_V128:
-        return check_numbers(v, slot, 2);
+        return cn_check_numbers(v, slot, 2);
     case CN_OF_FUNC:
-        return check_kind(v, slot, CN_KIND_FUNCREF);
+        return cn_check_kind(v, slot, CN_KIND_FUNCREF);
     case CN_OF_EXTERN:
-        return check_kind(v, slot, CN_KIND_EXTERNREF);
+        return cn_check_kind(v, slot, CN_KIND_EXTERNREF);
+    case CN_OF_OBJ:
+        return cn_check_kind(v, slot, CN_KIND_ANYREF);
     case CN_OF_EXN:
-        return check_kind(v, slot, CN_KIND_EXNREF);
+        return cn_check_kind(v, slot, CN_KIND_EXNREF);
     default:
         insn->sources[insn->source_count++] = slot;
-        return check_set(v, slot);
+        return cn_check_set(v, slot);
     }
+}
+
+static enum cn_status take_type(struct cn_verifier *v, struct insn *insn, uint32_t type)
+{
+    if (insn->type_count++ == 0)
+        insn->callee = type;
+    else
+        insn->source_type = type;
+    return check_index(v, CN_RULE_TYPE, type, v->module->type_count);
 }
 
 static enum cn_status take_field(struct cn_verifier *v, struct insn *insn,
@@ -227,8 +218,12 @@ static enum cn_status take_field(struct cn_verifier *v, struct insn *insn,
     case CN_FIELD_FUNC:
         return check_func(v, insn, cn_load_u32(place));
     case CN_FIELD_TYPE:
-        insn->callee = cn_load_u32(place);
-        return check_index(v, CN_RULE_TYPE, insn->callee, module->type_count);
+        return take_type(v, insn, cn_load_u32(place));
+    case CN_FIELD_STRUCT_FIELD:
+        insn->field_at = field->at;
+        return CN_OK;
+    case CN_FIELD_CAST:
+        return cn_check_cast_type(v, insn, cn_load_u32(place));
     case CN_FIELD_TAG:
         insn->callee = cn_load_u32(place);
         return check_index(v, CN_RULE_TAG, insn->callee, module->tag_count);
@@ -298,6 +293,8 @@ static enum cn_kind result_kind(const struct insn *insn)
         return CN_KIND_FUNCREF;
     case CN_OF_EXTERN:
         return CN_KIND_EXTERNREF;
+    case CN_OF_OBJ:
+        return CN_KIND_ANYREF;
     case CN_OF_EXN:
         return CN_KIND_EXNREF;
     default:
@@ -325,8 +322,8 @@ static enum cn_status give_result(struct cn_verifier *v, const struct insn *insn
     if (insn->result == NO_SLOT)
         return CN_OK;
     if (of == CN_OF_V128)
-        CN_TRY(set_slot(v, insn->result + 1, CN_KIND_NUMBER));
-    return set_slot(v, insn->result, result_kind(insn));
+        CN_TRY(cn_give_slot(v, insn->result + 1, CN_KIND_NUMBER));
+    return cn_give_slot(v, insn->result, result_kind(insn));
 }
 
 /* ------------------------------------------------------------------ branches */
@@ -386,151 +383,6 @@ static enum cn_status check_control(struct cn_verifier *v, struct insn *insn)
     return CN_OK;
 }
 
-/* ------------------------------------------------------------------ calls and returns */
-
-static const struct cn_functype *callee_type(const struct cn_verifier *v, const struct insn *insn)
-{
-    uint32_t which = insn->variant->insn;
-
-    if (which == CN_INSN_CALL_INDIRECT || which == CN_INSN_RETURN_CALL_INDIRECT ||
-        which == CN_INSN_CALL_INDIRECT_64 || which == CN_INSN_RETURN_CALL_INDIRECT_64)
-        return cn_module_functype(v->module, insn->callee);
-    return cn_module_type_of(v->module, insn->callee);
-}
-
-/* The arguments of a call, each in its slot or, a v128, in two. */
-static enum cn_status check_arguments(struct cn_verifier *v, uint32_t slot,
-                                      const struct cn_functype *type)
-{
-    const cn_valtype *params = cn_functype_params(type);
-
-    for (uint32_t i = 0; i < type->param_count; i++)
-        for (uint32_t end = slot + cn_valtype_slots(params[i]); slot < end; slot++)
-            if (v->state.kinds[slot] != cn_kind_of(params[i]))
-                return cn_refuse(v, CN_RULE_ARGUMENT, slot);
-    return CN_OK;
-}
-
-static enum cn_status check_window(struct cn_verifier *v, uint32_t window,
-                                   const struct cn_functype *type)
-{
-    uint32_t params = type->param_slots, results = type->result_slots;
-    uint32_t slots = params > results ? params : results;
-    uint32_t lowest = v->code->header + CN_FRAME_HEADER;
-
-    if (window < lowest || window > v->code->frame ||
-        v->code->frame - window < CN_FRAME_HEADER ||
-        v->code->frame - window - CN_FRAME_HEADER < slots)
-        return cn_refuse(v, CN_RULE_WINDOW, window);
-    v->state.work -= (int64_t)params + results;
-    return check_arguments(v, window, type);
-}
-
-static bool same_results(const struct cn_functype *a, const struct cn_functype *b)
-{
-    if (a->result_count != b->result_count)
-        return false;
-    for (uint32_t i = 0; i < a->result_count; i++)
-        if (cn_functype_results(a)[i] != cn_functype_results(b)[i])
-            return false;
-    return true;
-}
-
-static unsigned accumulator_of(cn_valtype type)
-{
-    switch (type) {
-    case CN_I32:
-    case CN_I64:
-        return CN_HAS_R0;
-    case CN_F64:
-        return CN_HAS_F0;
-    case CN_F32:
-        return CN_HAS_G0;
-    default:
-        return 0; /* a reference or v128 is only in its slots */
-    }
-}
-
-static enum cn_status check_header(struct cn_verifier *v, const struct insn *insn)
-{
-    if (insn->header != v->code->header)
-        return cn_refuse(v, CN_RULE_RETURN_HEADER, insn->header);
-    return CN_OK;
-}
-
-/* Sets slots from `slot` on to what these values are. */
-static void set_values(struct cn_verifier *v, uint32_t slot, const cn_valtype *types,
-                       uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t end = slot + cn_valtype_slots(types[i]); slot < end; slot++)
-            cn_state_set(&v->state, slot, cn_kind_of(types[i]));
-}
-
-static enum cn_status check_call(struct cn_verifier *v, const struct insn *insn)
-{
-    const struct cn_functype *type = callee_type(v, insn);
-    const cn_valtype *results = cn_functype_results(type);
-
-    if (insn->kind != CN_KIND_UNSET && insn->kind != CN_KIND_FUNCREF)
-        return cn_refuse(v, CN_RULE_ELEMENTS, insn->table);
-    if (!v->paid)
-        return cn_refuse(v, CN_RULE_FREE_CALL, 0);
-    CN_TRY(check_window(v, insn->window, type));
-    if (insn->row->traits & CN_INSN_IS_RETURN) {
-        if (!same_results(type, v->type))
-            return cn_refuse(v, CN_RULE_TAIL_RESULTS, 0);
-        return check_header(v, insn);
-    }
-    cn_state_unset_from(&v->state, insn->window);
-    CN_TRY(cn_check_handlers(v));
-    set_values(v, insn->window, results, type->result_count);
-    v->state.accumulators = type->result_count > 0 ? accumulator_of(results[0]) : 0;
-    v->paid = insn->after > 0;
-    return CN_OK;
-}
-
-static enum cn_status check_results(struct cn_verifier *v, uint32_t slot)
-{
-    const cn_valtype *results = cn_functype_results(v->type);
-
-    v->state.work -= v->type->result_slots;
-    for (uint32_t i = 0; i < v->type->result_count; i++)
-        for (uint32_t end = slot + cn_valtype_slots(results[i]); slot < end; slot++)
-            CN_TRY(check_kind(v, slot, cn_kind_of(results[i])));
-    return CN_OK;
-}
-
-static enum cn_status check_return(struct cn_verifier *v, struct insn *insn)
-{
-    const cn_valtype *results = cn_functype_results(v->type);
-    uint32_t count = v->type->result_slots;
-    bool fits = count == 1;
-
-    CN_TRY(check_header(v, insn));
-    switch ((enum cn_insn)insn->variant->insn) {
-    case CN_INSN_RET:
-        fits = count == 0;
-        break;
-    case CN_INSN_RET1:
-        fits = fits && results[0] != CN_F32 && results[0] != CN_F64;
-        insn->kind = fits ? cn_kind_of(results[0]) : CN_KIND_UNSET;
-        break;
-    case CN_INSN_RET1_F64:
-        fits = fits && results[0] == CN_F64;
-        break;
-    case CN_INSN_RET1_F32:
-        fits = fits && results[0] == CN_F32;
-        break;
-    default: /* RETN */
-        fits = insn->count == count;
-        break;
-    }
-    if (!fits)
-        return cn_refuse(v, CN_RULE_RESULTS, count);
-    return insn->variant->insn == CN_INSN_RETN ? check_results(v, insn->first) : CN_OK;
-}
-
 /* ------------------------------------------------------------------ several slots at once */
 
 /* Sources come first among the fields, then as many results; all are read before any is
@@ -544,11 +396,11 @@ static enum cn_status check_moves(struct cn_verifier *v, const struct insn *insn
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t slot = cn_load_u16(start + fields[i].at);
-        CN_TRY(check_set(v, slot));
+        CN_TRY(cn_check_set(v, slot));
         kinds[i] = (enum cn_kind)v->state.kinds[slot];
     }
     for (uint32_t i = 0; i < count; i++)
-        CN_TRY(set_slot(v, cn_load_u16(start + fields[count + i].at), kinds[i]));
+        CN_TRY(cn_give_slot(v, cn_load_u16(start + fields[count + i].at), kinds[i]));
     return CN_OK;
 }
 
@@ -556,7 +408,7 @@ static enum cn_status check_zero(struct cn_verifier *v, const struct insn *insn)
 {
     v->state.work -= insn->count;
     for (uint32_t i = 0; i < insn->count; i++)
-        CN_TRY(set_slot(v, insn->first + i, CN_KIND_NUMBER));
+        CN_TRY(cn_give_slot(v, insn->first + i, CN_KIND_NUMBER));
     return CN_OK;
 }
 
@@ -569,7 +421,7 @@ static enum cn_status check_payload(struct cn_verifier *v, const struct insn *in
     v->state.work -= type->param_slots;
     for (uint32_t i = 0; i < type->param_count; i++)
         for (uint32_t n = cn_valtype_slots(cn_functype_params(type)[i]); n > 0; n--)
-            CN_TRY(check_kind(v, slot++, cn_kind_of(cn_functype_params(type)[i])));
+            CN_TRY(cn_check_kind(v, slot++, cn_kind_of(cn_functype_params(type)[i])));
     return CN_OK;
 }
 
@@ -584,11 +436,11 @@ static enum cn_status check_special(struct cn_verifier *v, struct insn *insn)
     case CN_INSN_MEMORY_INIT:
     case CN_INSN_TABLE_COPY:
     case CN_INSN_TABLE_INIT:
-        return check_numbers(v, insn->first, 3);
+        return cn_check_numbers(v, insn->first, 3);
     case CN_INSN_TABLE_FILL:
-        CN_TRY(check_kind(v, insn->first, CN_KIND_NUMBER));
-        CN_TRY(check_kind(v, insn->first + 1, insn->kind));
-        return check_kind(v, insn->first + 2, CN_KIND_NUMBER);
+        CN_TRY(cn_check_kind(v, insn->first, CN_KIND_NUMBER));
+        CN_TRY(cn_check_kind(v, insn->first + 1, insn->kind));
+        return cn_check_kind(v, insn->first + 2, CN_KIND_NUMBER);
     default:
         break;
     }
@@ -598,10 +450,12 @@ static enum cn_status check_special(struct cn_verifier *v, struct insn *insn)
         return cn_check_handlers(v);
     if ((insn->row->traits & (CN_INSN_IS_LOAD | CN_INSN_IS_STORE)) && !v->module->memory_count)
         return cn_refuse(v, CN_RULE_MEMORY, 0);
+    if (insn->type_count > 0)
+        CN_TRY(cn_check_object(v, insn));
     if (insn->row->traits & CN_INSN_IS_CALL)
-        return check_call(v, insn);
+        return cn_check_call_insn(v, insn);
     if (insn->row->traits & CN_INSN_IS_RETURN)
-        return check_return(v, insn);
+        return cn_check_return_insn(v, insn);
     return CN_OK;
 }
 
@@ -641,6 +495,13 @@ static bool is_edge(uint32_t insn)
     return insn == CN_INSN_EXIT || insn == CN_INSN_SWITCH_BACK || insn == CN_INSN_NEEDS_CODE;
 }
 
+/* Whether a thread can be stopped at the instruction itself. */
+static bool is_stop(uint32_t insn, const struct cn_insn_info *row)
+{
+    return (row->traits & CN_INSN_IS_HAND) && insn != CN_INSN_MOV2 && insn != CN_INSN_MOV3 &&
+           insn != CN_INSN_ZERO;
+}
+
 static enum cn_status check_insn(struct cn_verifier *v)
 {
     uint32_t room = v->code->size - v->at;
@@ -659,11 +520,14 @@ static enum cn_status check_insn(struct cn_verifier *v)
         return cn_refuse(v, CN_RULE_EDGE, (uint32_t)number);
     if (insn.size > room)
         return cn_refuse(v, CN_RULE_CUT, insn.size);
+    if (v->may_stop || is_stop(variant->insn, insn.row))
+        cn_maps_note_point(v->maps, &v->state, v->at, v->code->size);
     CN_TRY(check_effects(v, &insn));
     if (v->state.work < 0)
         return cn_refuse(v, CN_RULE_WORK, 0);
     thread_insn(v, &insn, (uint32_t)number);
     v->reachable = !(insn.row->traits & CN_INSN_IS_END);
+    v->may_stop = (insn.row->traits & (CN_INSN_IS_BRANCH | CN_INSN_IS_CALL)) != 0;
     v->at += insn.size;
     return CN_OK;
 }
@@ -685,7 +549,7 @@ static enum cn_status arrive(struct cn_verifier *v)
         CN_TRY(cn_check_map(v, v->next_label));
     cn_state_become(&v->state, label, v->code->refs);
     v->paid = (v->paid || !v->reachable) && !v->label_unpaid[v->next_label];
-    v->reachable = true;
+    v->reachable = v->may_stop = true;
     v->next_label++;
     return CN_OK;
 }
@@ -736,7 +600,7 @@ static enum cn_status check_code(struct cn_verifier *v, uint8_t *scratch)
     CN_TRY(check_frame(v));
     cn_state_enter(&v->state, scratch, code, v->type);
     v->label_unpaid = scratch + code->frame;
-    v->reachable = true;
+    v->reachable = v->may_stop = true;
     v->paid = code->entry_cost > 0;
     for (uint32_t i = 0; i < code->label_count; i++) {
         v->label_unpaid[i] = 0;
@@ -764,10 +628,11 @@ size_t cn_verify_scratch(const struct cn_code *code)
 }
 
 struct cn_verdict cn_verify(struct cn_program *program, const struct cn_code *code,
-                            uint8_t *bytes, uint8_t *scratch)
+                            uint8_t *bytes, uint8_t *scratch, struct cn_maps *maps)
 {
     const struct cn_module *module = program->module;
-    struct cn_verifier v = {.module = module, .program = program, .code = code, .bytes = bytes};
+    struct cn_verifier v = {.module = module, .program = program, .code = code, .bytes = bytes,
+                            .maps = maps};
 
     if (code->func >= module->func_count || code->func < module->imported_func_count) {
         (void)cn_refuse(&v, CN_RULE_FUNCTION, code->func);

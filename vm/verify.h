@@ -12,6 +12,8 @@
 #include "core/error.h"
 #include "vm/program.h"
 
+struct cn_maps;
+
 enum cn_rule {
 #define RULE(name, text, number) CN_RULE_##name,
 #include "spec/verify.def"
@@ -38,8 +40,9 @@ size_t cn_verify_scratch(const struct cn_code *code);
 
 /* Proves the code, of which `bytes` is a copy of its own, and threads the copy on the way:
  * numbers of instructions become handlers, labels distances, functions addresses. When the
- * proof fails, the copy is to be thrown away. */
+ * proof fails, the copy is to be thrown away. Where the guest can stand still, `maps` is told
+ * which slots hold references. */
 struct cn_verdict cn_verify(struct cn_program *program, const struct cn_code *code,
-                            uint8_t *bytes, uint8_t *scratch);
+                            uint8_t *bytes, uint8_t *scratch, struct cn_maps *maps);
 
 #endif

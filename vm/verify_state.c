@@ -54,7 +54,7 @@ void cn_state_unset_from(struct cn_verify_state *state, uint32_t from)
         state->ref_count -= refs_from(state, from);
     if (state->ref_top > from) {
         state->ref_top = from;
-        state->matched = NULL;
+        cn_state_refs_change(state);
     }
     state->work -= state->top - from;
     memset(state->kinds + from, CN_KIND_UNSET, state->top - from);
@@ -104,7 +104,7 @@ static void forget_refs(struct cn_verify_state *state)
             state->kinds[i] = CN_KIND_NUMBER;
     state->ref_count = 0;
     state->ref_top = 0;
-    state->matched = NULL;
+    cn_state_refs_change(state);
 }
 
 void cn_state_become(struct cn_verify_state *state, const struct cn_label *label,

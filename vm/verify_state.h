@@ -44,6 +44,12 @@ static inline bool cn_kind_is_ref(enum cn_kind kind)
     return kind >= CN_KIND_FUNCREF && kind <= CN_KIND_EXNREF;
 }
 
+/* A root: what the collector wants to know of. */
+static inline bool cn_kind_is_heap_ref(enum cn_kind kind)
+{
+    return kind >= CN_KIND_EXTERNREF && kind <= CN_KIND_EXNREF;
+}
+
 enum { CN_HAS_R0 = 1, CN_HAS_R1 = 2, CN_HAS_F0 = 4, CN_HAS_G0 = 8 };
 
 /* Between the parameters and the locals lie the slots where a return leaves results that have no
@@ -63,6 +69,7 @@ struct cn_verify_state {
     uint32_t ref_count;
     uint32_t ref_top;
     const struct cn_label *matched; /* a label whose references are those of now, or NULL */
+    uint64_t version;      /* another one whenever the references may have changed */
     unsigned accumulators; /* CN_HAS_... */
     int64_t work;          /* steps that may still be spent on whole ranges of slots */
 };
@@ -81,13 +88,19 @@ static inline bool cn_state_is_reserved(const struct cn_verify_state *state, uin
     return slot >= state->params && slot < state->header + CN_FRAME_HEADER;
 }
 
+static inline void cn_state_refs_change(struct cn_verify_state *state)
+{
+    state->matched = NULL;
+    state->version++;
+}
+
 /* The slot is inside the frame and not reserved. */
 static inline void cn_state_set(struct cn_verify_state *state, uint32_t slot, enum cn_kind kind)
 {
     uint8_t *place = &state->kinds[slot];
 
     if (cn_kind_is_ref((enum cn_kind)*place) || cn_kind_is_ref(kind))
-        state->matched = NULL;
+        cn_state_refs_change(state);
     if (cn_kind_is_ref((enum cn_kind)*place))
         state->ref_count--;
     *place = (uint8_t)kind;

@@ -3,6 +3,14 @@
 static const cn_valtype values[] = {CN_I32, CN_I32, CN_I32, CN_F64, CN_F64, CN_EXTERNREF,
                                     CN_FUNCREF, CN_EXTERNREF, CN_I64, CN_I32, CN_I64, CN_F32,
                                     CN_F32, CN_F32, CN_I32, CN_V128, CN_I32, CN_V128};
+static const struct cn_field_type fields[] = {
+    {CN_I32, true}, {CN_EXTERNREF, true}, {CN_I8, true}, {CN_F64, true}, {CN_V128, true},
+    {CN_EXTERNREF, true}, {CN_I8, true}, {CN_I64, true}};
+#define OBJECT(number, kind_, count, first)                                                        \
+    {                                                                                              \
+        .kind = kind_, .is_final = true, .super = CN_NO_INDEX, .canonical = number,                \
+        .group = number, .group_size = 1, .field_count = count, .fields = first                    \
+    }
 static struct cn_deftype types[] = {
     CN_DEFTYPE(0, 0, 0, values),
     CN_DEFTYPE(1, 2, 1, values),
@@ -13,6 +21,10 @@ static struct cn_deftype types[] = {
     CN_DEFTYPE(6, 0, 1, values + 14),
     {.kind = CN_DEF_FUNC, .is_final = true, .super = CN_NO_INDEX, .canonical = 7, .group = 7,
      .group_size = 1, .func = {2, 1, values + 15, 3, 2}},
+    OBJECT(8, CN_DEF_STRUCT, 5, fields),
+    OBJECT(9, CN_DEF_ARRAY, 1, fields + 5),
+    OBJECT(10, CN_DEF_ARRAY, 1, fields + 6),
+    OBJECT(11, CN_DEF_ARRAY, 1, fields + 7),
 };
 static const uint8_t body[] = {0, 0x0b};
 #define OWN(number) {.type = number, .is_referenced = true, .body = {body, sizeof body}}
@@ -49,14 +61,14 @@ static struct cn_data_segment datas[] = {
 static uint32_t tags[] = {0, 3, 7};
 
 static const struct cn_module bare = {
-    .types = types, .type_count = 8,
+    .types = types, .type_count = 12,
     .imports = imports, .import_count = 1,
     .funcs = funcs, .func_count = 9, .imported_func_count = 1,
     .start = CN_NO_INDEX,
 };
 
 static const struct cn_module sample = {
-    .types = types, .type_count = 8,
+    .types = types, .type_count = 12,
     .imports = imports, .import_count = 1,
     .funcs = funcs, .func_count = 9, .imported_func_count = 1,
     .tables = tables, .table_count = 3,

@@ -33,7 +33,7 @@ Test(disasm, prints_labels_slots_accumulators_and_names)
     uint8_t bytes[64] __attribute__((aligned(8))) = {0};
     struct cn_ref_slot refs[] = {{1, CN_HEAP_FUNC}, {4, CN_HEAP_EXTERN}};
     struct cn_label labels[] = {{16, 5, 2, 0}};
-    struct cn_code code = {.func = 1, .size = 40, .bytes = bytes, .entry_cost = 3, .frame = 8,
+    struct cn_code code = {.func = 1, .size = 48, .bytes = bytes, .entry_cost = 3, .frame = 8,
                            .header = 2, .label_count = 1, .ref_count = 2, .labels = labels,
                            .refs = refs};
     struct sheet sheet = {""};
@@ -45,7 +45,7 @@ Test(disasm, prints_labels_slots_accumulators_and_names)
     cn_store_u64(bytes + 16, find(CN_INSN_CALL, 0, 0, 0));
     cn_store_u64(bytes + 24, 7);
     cn_store_u16(bytes + 32, 4);
-    cn_store_u32(bytes + 36, 9);
+    cn_store_u32(bytes + 44, 9);
     cn_disasm(sample_module(), &code, add_line, &sheet);
     cr_expect_str_eq(sheet.text,
                      "func 1 frame 8 header 2 entry $3 ; \n"

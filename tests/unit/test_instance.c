@@ -133,7 +133,7 @@ Test(instance, holds_what_the_module_says)
     cr_expect_eq(cn_segment_element(in, 1, 0), NULL);
     cr_expect_eq(cn_segment_element(in, 1, 1), in->funcs[1]);
     cr_expect_eq(cn_segment_element(in, 1, 2), in->funcs[2]);
-    cr_expect_eq(in->code_charge, 13 * CN_CODE_BYTES_PER_BODY_BYTE);
+    cr_expect_eq(in->code_charge, 13 * CN_CODE_BYTES_WITH_MAPS);
     fixture_close(&f);
 }
 

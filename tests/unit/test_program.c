@@ -75,15 +75,16 @@ Test(program, threads_a_copy_and_leaves_the_caller_alone)
     cr_expect_eq(made->size, code.size);
     cr_expect_eq(made->frame, 9);
     cr_expect_eq(made->entry_cost, 4);
-    cr_expect_eq(program->code_size, code.size);
+    cr_expect_eq(made->block_size, code.size + 8, "one map, of no references");
+    cr_expect_eq(program->code_size, made->block_size);
     cr_expect_eq(program->installed, 1);
     cr_expect_eq(cn_load_u64(made->bytes), cn_handler_of((uint32_t)cn_load_u64(before), 0));
     cr_expect_eq(cn_load_u64(made->bytes + 16 + 8), (uintptr_t)&program->funcs[7]);
-    cr_expect_eq(cn_load_u64(made->bytes + 40 + 8), (uintptr_t)made);
-    /* brnz at 64: slot at 72, target at 76; br_table at 88, entries at 104 and 112. */
-    cr_expect_eq((int32_t)cn_load_u32(made->bytes + 76), -64);
-    cr_expect_eq((int32_t)cn_load_u32(made->bytes + 104), -88);
-    cr_expect_eq((int32_t)cn_load_u32(made->bytes + 112), 120 - 88);
+    cr_expect_eq(cn_load_u64(made->bytes + 48 + 8), (uintptr_t)made);
+    /* brnz at 80: slot at 88, target at 92; br_table at 104, entries at 120 and 128. */
+    cr_expect_eq((int32_t)cn_load_u32(made->bytes + 92), -80);
+    cr_expect_eq((int32_t)cn_load_u32(made->bytes + 120), -104);
+    cr_expect_eq((int32_t)cn_load_u32(made->bytes + 128), 136 - 104);
 }
 
 Test(program, installs_a_function_once)
@@ -144,7 +145,9 @@ Test(program, gives_everything_back_wherever_memory_runs_out)
         cn_program_free(made);
         cr_assert_eq(heap.bytes, 0, "after %d blocks", steps);
     }
-    cr_expect_eq(steps, 7, "program, functions, two orders of them, code, scratch");
+    cr_expect_eq(steps, 10,
+                 "program, functions, two orders of them, fields and where they begin, code, "
+                 "scratch, code with maps");
 }
 
 Test(program, refuses_code_out_of_proportion_to_the_bodies)

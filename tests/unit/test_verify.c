@@ -9,6 +9,7 @@
 #include "tests/conformance/sample_module.h"
 #include "vm/asm.h"
 #include "vm/field.h"
+#include "vm/maps.h"
 
 /* The rules themselves are tested by tests/conformance. */
 
@@ -22,7 +23,9 @@ static struct cn_verdict verify(const struct cn_code *code)
     uint8_t *bytes = cn_alloc(cn_heap, code->size);
     if (code->size > 0)
         memcpy(bytes, code->bytes, code->size);
-    struct cn_verdict verdict = cn_verify(program, code, bytes, scratch);
+    struct cn_maps maps = {.allocator = cn_heap};
+    struct cn_verdict verdict = cn_verify(program, code, bytes, scratch, &maps);
+    cn_maps_free(&maps);
     cn_free(cn_heap, bytes, code->size);
     cn_free(cn_heap, scratch, scratch_size);
     cn_program_free(program);

@@ -1,0 +1,582 @@
+#define _GNU_SOURCE 1
+#include "vm/heap.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vm/roots.h"
+#include "vm/types.h"
+
+/* Small objects live in cells of equal size, many to a block; others have a block each. */
+#define BLOCK_SIZE 16384u
+#define SMALL_MAX 2048u
+#define MAPPED_MIN (1u << 20) /* larger objects are mappings, which come zeroed for nothing */
+#define FREE_CELL UINT32_MAX  /* the type of a cell where no object is */
+#define THRESHOLD_MIN (256u * 1024)
+#define STEP_WORK 6000        /* of a step: about 100 us */
+#define SCAN_CHUNK 1024u
+#define MARK_WORK 4           /* an object's header is rarely in a cache */
+#define POISON 0xa5
+
+static const uint16_t cell_sizes[] = {24,  32,  40,  48,  56,  64,   80,   96,   112,
+                                      128, 160, 192, 224, 256, 320,  384,  448,  512,
+                                      640, 768, 896, 1024, 1280, 1536, 2048};
+#define CLASS_COUNT (sizeof cell_sizes / sizeof cell_sizes[0])
+
+struct block {
+    struct block *next;         /* of the class */
+    struct block *next_partial; /* with free cells */
+    struct cn_object *free;
+    uint32_t used;
+    uint32_t class;
+    uint64_t cells[];
+};
+
+struct large {
+    struct large *next;
+    uint64_t size;              /* of everything, as it was charged */
+    bool is_mapped;
+    uint64_t object[];
+};
+
+enum phase { IDLE, ROOTS, MARK, SWEEP_SMALL, SWEEP_LARGE };
+
+struct cn_heap {
+    struct cn_type_registry *types;
+    struct block *blocks[CLASS_COUNT];
+    struct block *partial[CLASS_COUNT];
+    struct large *larges;
+    uint8_t class_of[SMALL_MAX / 8 + 1];
+
+    uint64_t live, allocated, threshold;
+    uint64_t objects, collections, steps;
+    bool is_fresh;              /* nothing was allocated since the last collection */
+    bool always;
+
+    enum phase phase;
+    struct cn_root_cursor roots;
+    struct cn_object *grey;     /* found, not looked into */
+    struct cn_object *scanned;  /* the one that is being looked into */
+    uint32_t scanned_at;        /* reference number */
+    uint32_t swept_class;
+    struct block **swept;
+    struct large **swept_large;
+    uint64_t survivors;         /* bytes */
+};
+
+/* The end of the grey list, so that every member's link is set. */
+static struct cn_object list_end;
+
+/* ------------------------------------------------------------------ blocks */
+
+static void make_classes(struct cn_heap *heap)
+{
+    uint32_t class = 0;
+
+    for (uint32_t size = 0; size <= SMALL_MAX; size += 8) {
+        if (size > cell_sizes[class])
+            class++;
+        heap->class_of[size / 8] = (uint8_t)class;
+    }
+}
+
+static uint32_t cells_in_block(uint32_t class)
+{
+    return (BLOCK_SIZE - (uint32_t)sizeof(struct block)) / cell_sizes[class];
+}
+
+static struct cn_object *cell_at(struct block *block, uint32_t number)
+{
+    return (struct cn_object *)(void *)((uint8_t *)block->cells +
+                                        (size_t)number * cell_sizes[block->class]);
+}
+
+static void free_cell(struct block *block, struct cn_object *cell)
+{
+    cell->type = FREE_CELL;
+    cell->link = block->free;
+    block->free = cell;
+}
+
+static struct block *new_block(struct cn_store *store, uint32_t class)
+{
+    struct cn_heap *heap = store->heap;
+    struct block *block = cn_resize(store->allocator, NULL, 0, BLOCK_SIZE);
+
+    if (block == NULL)
+        return NULL;
+    *block = (struct block){.next = heap->blocks[class], .class = class};
+    for (uint32_t i = cells_in_block(class); i-- > 0;)
+        free_cell(block, cell_at(block, i));
+    heap->blocks[class] = block;
+    heap->partial[class] = block;
+    return block;
+}
+
+static struct cn_object *new_small(struct cn_store *store, uint32_t size)
+{
+    struct cn_heap *heap = store->heap;
+    uint32_t class = heap->class_of[(size + 7) / 8];
+    struct block *block = heap->partial[class];
+
+    if (block == NULL && (block = new_block(store, class)) == NULL)
+        return NULL;
+    struct cn_object *object = block->free;
+    block->free = object->link;
+    block->used++;
+    if (block->free == NULL)
+        heap->partial[class] = block->next_partial;
+    memset(object, 0, cell_sizes[class]);
+    heap->allocated += cell_sizes[class];
+    return object;
+}
+
+static void *map_pages(struct cn_store *store, uint64_t size)
+{
+    if (cn_account_charge(store->account, CN_QUOTA_MEMORY, size) != CN_OK)
+        return NULL;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at != MAP_FAILED) {
+        (void)madvise(at, size, MADV_DONTDUMP);
+        return at;
+    }
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
+    return NULL;
+}
+
+static struct cn_object *new_large(struct cn_store *store, uint64_t size)
+{
+    struct cn_heap *heap = store->heap;
+    struct large *large;
+
+    size += sizeof *large;
+    bool is_mapped = size >= MAPPED_MIN;
+    if (is_mapped) {
+        size = (size + 4095) & ~(uint64_t)4095;
+        large = map_pages(store, size);
+    } else {
+        large = cn_alloc(store->allocator, size);
+    }
+    if (large == NULL)
+        return NULL;
+    large->size = size;
+    large->is_mapped = is_mapped;
+    large->next = heap->larges;
+    heap->larges = large;
+    heap->allocated += size;
+    return (struct cn_object *)(void *)large->object;
+}
+
+static void free_large(struct cn_store *store, struct large *large)
+{
+    uint64_t size = large->size;
+
+    if (large->is_mapped) {
+        munmap(large, size);
+        cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
+    } else {
+        cn_free(store->allocator, large, size);
+    }
+}
+
+/* ------------------------------------------------------------------ allocation */
+
+/* Whether it is time to collect before so much more is allocated. */
+static bool is_due(const struct cn_heap *heap, uint64_t size)
+{
+    if (heap->is_fresh)
+        return false;
+    return heap->always || heap->allocated + size > heap->threshold;
+}
+
+static struct cn_object *allocate(struct cn_store *store, uint32_t type, uint64_t size,
+                                  bool may_wait)
+{
+    struct cn_heap *heap = store->heap;
+
+    assert(heap->phase == IDLE);
+    if (may_wait && is_due(heap, size))
+        return NULL;
+    struct cn_object *object =
+        size <= SMALL_MAX ? new_small(store, (uint32_t)size) : new_large(store, size);
+    if (object == NULL)
+        return NULL;
+    object->type = type;
+    heap->objects++;
+    heap->is_fresh = false;
+    return object;
+}
+
+static uint64_t array_size(const struct cn_layout *layout, uint32_t length)
+{
+    return layout->size + (uint64_t)length * layout->element_size;
+}
+
+static struct cn_object *allocate_array(struct cn_store *store, uint32_t type, uint32_t length,
+                                        bool may_wait)
+{
+    const struct cn_layout *layout = &store->types->layouts[type];
+    struct cn_object *object = allocate(store, type, array_size(layout, length), may_wait);
+
+    if (object != NULL)
+        object->length = length;
+    return object;
+}
+
+struct cn_object *cn_heap_new(struct cn_store *store, uint32_t type)
+{
+    return allocate(store, type, store->types->layouts[type].size, true);
+}
+
+struct cn_object *cn_heap_new_array(struct cn_store *store, uint32_t type, uint32_t length)
+{
+    return allocate_array(store, type, length, true);
+}
+
+struct cn_object *cn_heap_new_now(struct cn_store *store, uint32_t type)
+{
+    return allocate(store, type, store->types->layouts[type].size, false);
+}
+
+struct cn_object *cn_heap_new_array_now(struct cn_store *store, uint32_t type, uint32_t length)
+{
+    return allocate_array(store, type, length, false);
+}
+
+/* What cannot be given in any case costs nothing: nobody should have to bring the fuel. */
+static uint64_t price_of(const struct cn_store *store, uint64_t size)
+{
+    uint64_t limit = store->account->limit[CN_QUOTA_MEMORY];
+
+    return size > limit ? 0 : (size + 63) / 64;
+}
+
+uint64_t cn_heap_price(const struct cn_store *store, uint32_t type)
+{
+    return price_of(store, store->types->layouts[type].size);
+}
+
+uint64_t cn_heap_price_of_array(const struct cn_store *store, uint32_t type, uint32_t length)
+{
+    return price_of(store, array_size(&store->types->layouts[type], length));
+}
+
+/* ------------------------------------------------------------------ marking */
+
+void cn_heap_mark(struct cn_heap *heap, uint64_t reference)
+{
+    struct cn_object *object = cn_ref_object(reference);
+
+    if (object == NULL || object->link != NULL)
+        return;
+    /* Whoever finds a freed object here has been given a wrong map. */
+    assert(object->type < heap->types->count);
+    object->link = heap->grey;
+    heap->grey = object;
+}
+
+static uint64_t load_reference(const struct cn_object *object, uint64_t at)
+{
+    return *(const uint64_t *)(const void *)((const uint8_t *)object + at);
+}
+
+/* Looks into a part of an object; true when nothing is left of it. */
+static bool scan_part(struct cn_heap *heap, int64_t *work)
+{
+    const struct cn_object *object = heap->scanned;
+    const struct cn_layout *layout = &heap->types->layouts[object->type];
+    bool is_array = layout->kind == CN_DEF_ARRAY;
+    uint32_t count = !is_array                 ? layout->ref_count
+                     : layout->has_heap_elements ? object->length
+                                                 : 0;
+    uint32_t end = count - heap->scanned_at;
+
+    end = heap->scanned_at + (end < SCAN_CHUNK ? end : SCAN_CHUNK);
+    *work -= MARK_WORK + (end - heap->scanned_at);
+    for (uint32_t i = heap->scanned_at; i < end; i++)
+        cn_heap_mark(heap, load_reference(object, is_array ? layout->size + 8 * (uint64_t)i
+                                                           : layout->refs[i]));
+    heap->scanned_at = end;
+    return end == count;
+}
+
+/* True when everything that can be reached has been found. */
+static bool mark_step(struct cn_heap *heap, int64_t *work)
+{
+    while (*work > 0) {
+        if (heap->scanned == NULL) {
+            if (heap->grey == &list_end)
+                return true;
+            heap->scanned = heap->grey;
+            heap->grey = heap->scanned->link;
+            heap->scanned_at = 0;
+        }
+        if (scan_part(heap, work))
+            heap->scanned = NULL;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ sweeping */
+
+static void bury(struct cn_heap *heap, struct block *block, struct cn_object *object)
+{
+    if (heap->always)
+        memset(object, POISON, cell_sizes[block->class]);
+    free_cell(block, object);
+    block->used--;
+    heap->objects--;
+}
+
+static void sweep_block(struct cn_heap *heap, struct block *block)
+{
+    uint32_t count = cells_in_block(block->class);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct cn_object *object = cell_at(block, i);
+        if (object->type == FREE_CELL)
+            continue;
+        if (object->link == NULL)
+            bury(heap, block, object);
+        object->link = object->type == FREE_CELL ? object->link : NULL;
+    }
+    heap->survivors += (uint64_t)block->used * cell_sizes[block->class];
+}
+
+/* The block's place in the lists after it has been swept; an empty one is given back. */
+static void keep_or_free(struct cn_store *store, struct block *block)
+{
+    struct cn_heap *heap = store->heap;
+
+    if (block->used == 0) {
+        *heap->swept = block->next;
+        cn_free(store->allocator, block, BLOCK_SIZE);
+        return;
+    }
+    if (block->free != NULL) {
+        block->next_partial = heap->partial[block->class];
+        heap->partial[block->class] = block;
+    }
+    heap->swept = &block->next;
+}
+
+static bool sweep_small_step(struct cn_store *store, int64_t *work)
+{
+    struct cn_heap *heap = store->heap;
+
+    while (*work > 0) {
+        if (heap->swept == NULL) {
+            if (heap->swept_class == CLASS_COUNT)
+                return true;
+            heap->swept = &heap->blocks[heap->swept_class];
+            heap->partial[heap->swept_class] = NULL;
+        }
+        struct block *block = *heap->swept;
+        if (block == NULL) {
+            heap->swept = NULL;
+            heap->swept_class++;
+            continue;
+        }
+        *work -= cells_in_block(block->class);
+        sweep_block(heap, block);
+        keep_or_free(store, block);
+    }
+    return false;
+}
+
+static bool sweep_large_step(struct cn_store *store, int64_t *work)
+{
+    struct cn_heap *heap = store->heap;
+
+    while (*work > 0) {
+        struct large *large = *heap->swept_large;
+        if (large == NULL)
+            return true;
+        struct cn_object *object = (struct cn_object *)(void *)large->object;
+        *work -= MARK_WORK;
+        if (object->link != NULL) {
+            object->link = NULL;
+            heap->survivors += large->size;
+            heap->swept_large = &large->next;
+            continue;
+        }
+        *heap->swept_large = large->next;
+        heap->objects--;
+        *work -= (int64_t)(large->size >> 16);
+        free_large(store, large);
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ a collection */
+
+static void begin(struct cn_store *store)
+{
+    struct cn_heap *heap = store->heap;
+
+    heap->types = store->types;
+    heap->phase = ROOTS;
+    heap->grey = &list_end;
+    heap->scanned = NULL;
+    heap->swept_class = 0;
+    heap->swept = NULL;
+    heap->swept_large = &heap->larges;
+    heap->survivors = 0;
+    cn_roots_begin(&heap->roots, store);
+}
+
+static void end(struct cn_heap *heap)
+{
+    heap->phase = IDLE;
+    heap->live = heap->survivors;
+    heap->allocated = 0;
+    heap->threshold = heap->live > THRESHOLD_MIN ? heap->live : THRESHOLD_MIN;
+    heap->is_fresh = true;
+    heap->collections++;
+}
+
+/* True when the phase is over. */
+static bool phase_step(struct cn_store *store, int64_t *work)
+{
+    struct cn_heap *heap = store->heap;
+
+    switch (heap->phase) {
+    case ROOTS:
+        return cn_roots_step(&heap->roots, store, work);
+    case MARK:
+        return mark_step(heap, work);
+    case SWEEP_SMALL:
+        return sweep_small_step(store, work);
+    case SWEEP_LARGE:
+        return sweep_large_step(store, work);
+    case IDLE:
+        break;
+    }
+    return true;
+}
+
+bool cn_heap_begin(struct cn_store *store)
+{
+    if (store->heap->is_fresh)
+        return false;
+    if (store->heap->phase == IDLE)
+        begin(store);
+    return true;
+}
+
+bool cn_heap_is_collecting(const struct cn_store *store)
+{
+    return store->heap->phase != IDLE;
+}
+
+bool cn_heap_step(struct cn_store *store)
+{
+    struct cn_heap *heap = store->heap;
+    int64_t work = STEP_WORK;
+
+    heap->steps++;
+    while (heap->phase != IDLE && work > 0) {
+        if (!phase_step(store, &work))
+            continue;
+        if (heap->phase == SWEEP_LARGE)
+            end(heap);
+        else
+            heap->phase++;
+    }
+    return heap->phase == IDLE;
+}
+
+void cn_heap_finish(struct cn_store *store)
+{
+    while (cn_heap_is_collecting(store))
+        cn_heap_step(store);
+}
+
+void cn_store_collect(struct cn_store *store)
+{
+    cn_heap_finish(store);
+    begin(store);
+    cn_heap_finish(store);
+}
+
+struct cn_heap_stats cn_heap_stats(const struct cn_store *store)
+{
+    const struct cn_heap *heap = store->heap;
+
+    return (struct cn_heap_stats){heap->live, heap->allocated, heap->collections, heap->steps,
+                                  heap->objects};
+}
+
+void cn_heap_collect_always(struct cn_store *store, bool always)
+{
+    store->heap->always = always;
+}
+
+/* ------------------------------------------------------------------ handles, beginning and end */
+
+struct cn_handle *cn_handle_new(struct cn_store *store, uint64_t reference)
+{
+    struct cn_handle *handle = cn_alloc(store->allocator, sizeof *handle);
+
+    if (handle == NULL)
+        return NULL;
+    cn_heap_finish(store);
+    *handle = (struct cn_handle){store->handles, &store->handles, reference};
+    if (handle->next != NULL)
+        handle->next->link = &handle->next;
+    store->handles = handle;
+    return handle;
+}
+
+void cn_handle_free(struct cn_store *store, struct cn_handle *handle)
+{
+    if (handle == NULL)
+        return;
+    cn_heap_finish(store);
+    *handle->link = handle->next;
+    if (handle->next != NULL)
+        handle->next->link = handle->link;
+    cn_free(store->allocator, handle, sizeof *handle);
+}
+
+enum cn_status cn_heap_open(struct cn_store *store)
+{
+    struct cn_heap *heap = cn_alloc(store->allocator, sizeof *heap);
+
+    if (heap == NULL)
+        return CN_NO_MEMORY;
+    heap->types = store->types;
+    heap->threshold = THRESHOLD_MIN;
+    heap->is_fresh = true;
+    make_classes(heap);
+    store->heap = heap;
+    return CN_OK;
+}
+
+void cn_heap_close(struct cn_store *store)
+{
+    struct cn_heap *heap = store->heap;
+
+    if (heap == NULL)
+        return;
+    while (store->handles != NULL) {
+        struct cn_handle *handle = store->handles;
+        store->handles = handle->next;
+        cn_free(store->allocator, handle, sizeof *handle);
+    }
+    for (uint32_t i = 0; i < CLASS_COUNT; i++) {
+        while (heap->blocks[i] != NULL) {
+            struct block *block = heap->blocks[i];
+            heap->blocks[i] = block->next;
+            cn_free(store->allocator, block, BLOCK_SIZE);
+        }
+    }
+    while (heap->larges != NULL) {
+        struct large *large = heap->larges;
+        heap->larges = large->next;
+        free_large(store, large);
+    }
+    cn_free(store->allocator, heap, sizeof *heap);
+}
