@@ -6,11 +6,18 @@ numeric operators with locals reused, constants everywhere (immediates, shifts, 
 arithmetic, comparisons in branches, tees, calls and blocks with values: what a translator that
 fuses operators and allocates accumulators can get wrong. A NaN is replaced by a canonical one as
 soon as it is made, because its bits are not determined.
+
+What engines of WebAssembly 3.0 alone can run is made only where `features` asks for it: several
+memories with 32-bit and 64-bit addresses (`memories`), atomics (`atomics`), vectors (`vectors`,
+see vectors.py) and tail calls (`tails`).
 """
 import random
 import struct
 
-I32, I64, F32, F64 = 0x7f, 0x7e, 0x7d, 0x7c
+import vectors
+
+I32, I64, F32, F64, V128 = 0x7f, 0x7e, 0x7d, 0x7c, 0x7b
+FEATURES = ('memories', 'atomics', 'vectors', 'tails')
 TYPES = [I32, I64, F32, F64]
 PAGES, MOST_PAGES = 1, 3
 # The first types of every module: the table's functions, a loop that hands a value to its next
@@ -39,6 +46,12 @@ CONVERT = {
 LOADS = {I32: [0x28, 0x2c, 0x2d, 0x2e, 0x2f], I64: [0x29, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35],
          F32: [0x2a], F64: [0x2b]}
 STORES = {I32: [0x36, 0x3a, 0x3b], I64: [0x37, 0x3c, 0x3d, 0x3e], F32: [0x38], F64: [0x39]}
+# What addresses are made with: constant, and, add, shift left.
+INDEX = {I32: (b'\x41', b'\x71', b'\x6a', b'\x74'), I64: (b'\x42', b'\x83', b'\x7c', b'\x86')}
+SEGMENT = bytes(range(1, 101))
+# Atomics behind 0xfe come in groups of seven: type and binary logarithm of the width of each.
+ATOMIC_LOADS, ATOMIC_STORES, ATOMIC_UPDATES, ATOMIC_EXCHANGES = 0x10, 0x17, 0x1e, 0x48
+ATOMIC_GROUP = [(I32, 2), (I64, 3), (I32, 0), (I32, 1), (I64, 0), (I64, 1), (I64, 2)]
 
 
 def uleb(value):
@@ -70,13 +83,33 @@ def section(number, content):
     return bytes([number]) + uleb(len(content)) + content
 
 
-class Function:
+class World:
+    """What the functions of a module have in common."""
+
+    def __init__(self, rng, features):
+        self.rng, self.features = rng, features
+        self.memories = [I32]  # the types of their addresses
+        if 'memories' in features:
+            self.memories = [rng.choice([I32, I64]) for _ in range(rng.randint(1, 3))]
+        self.types = TYPES + ([V128] if 'vectors' in features else [])
+
+    def memory_section(self):
+        return section(5, vector([bytes([5 if t == I64 else 1]) + uleb(PAGES) + uleb(MOST_PAGES)
+                                  for t in self.memories]))
+
+    def memory_exports(self):
+        return [(b'memory%d' % i, 2, i) for i in range(len(self.memories))]
+
+
+class Function(vectors.Vectors):
     """The body of one function, typed as it is made."""
 
-    def __init__(self, rng, params, result, callees, is_leaf=False):
+    def __init__(self, world, params, result, callees, is_leaf=False):
+        rng = world.rng
+        self.world = world
         self.rng, self.params, self.result, self.callees = rng, params, result, callees
         self.is_leaf = is_leaf
-        self.locals = [rng.choice(TYPES) for _ in range(rng.randint(1, 6))]
+        self.locals = [rng.choice(world.types) for _ in range(rng.randint(1, 6))]
         self.types = params + self.locals
         self.counters = 0
 
@@ -96,31 +129,49 @@ class Function:
             return b'\x42' + sleb(v)
         v = r.choice([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e10, -1e-10, 0.1, 3.25, 4294967296.0,
                       -2147483649.0, float('inf'), r.uniform(-1e6, 1e6), r.random()])
+        if type_ == V128:
+            return self.vector_constant()
         if type_ == F32:
             return b'\x43' + struct.pack('<f', v)
         return b'\x44' + struct.pack('<d', v)
 
-    def address(self, depth):
-        """An i32 that mostly lies in the memory, in the shapes that compilers make."""
+    def memory(self):
+        return self.rng.randrange(len(self.world.memories))
+
+    def address(self, depth, memory):
+        """What mostly lies in the memory, in the shapes that compilers make."""
+        r, type_ = self.rng, self.world.memories[memory]
+        if type_ == I64 and r.random() < 0.2:
+            return self.shaped(depth, I32) + b'\xad'
+        return self.shaped(depth, type_)
+
+    def shaped(self, depth, type_):
         r = self.rng
-        base = self.expression(I32, depth - 1)
-        mask = b'\x41' + sleb(r.choice([0xff, 0xffc, 0xfff8, 0x7fff])) + b'\x71'
+        const, and_, add, shl = INDEX[type_]
+        base = self.expression(type_, depth - 1)
+        mask = const + sleb(r.choice([0xff, 0xffc, 0xfff8, 0x7fff])) + and_
         shape = r.randrange(6)
         if shape == 0:
             return base + mask
         if shape == 1:
-            return base + mask + b'\x41' + sleb(r.randrange(0, 512)) + b'\x6a'
-        index = self.expression(I32, depth - 1) + b'\x41' + sleb(0xff) + b'\x71'
+            return base + mask + const + sleb(r.randrange(0, 512)) + add
+        index = self.expression(type_, depth - 1) + const + sleb(0xff) + and_
         if shape == 2:
-            return base + mask + index + b'\x41' + sleb(r.choice([1, 2, 3])) + b'\x74\x6a'
+            return base + mask + index + const + sleb(r.choice([1, 2, 3])) + shl + add
         if shape == 3:
-            return index + b'\x41' + sleb(r.choice([1, 2, 3])) + b'\x74' + base + mask + b'\x6a'
+            return index + const + sleb(r.choice([1, 2, 3])) + shl + base + mask + add
         if shape == 4:
-            return base + mask + index + b'\x6a'
-        return base if r.random() < 0.05 else base + mask
+            return base + mask + index + add
+        return base if r.random() < 0.02 else base + mask
 
-    def memory_operand(self):
-        return uleb(0) + uleb(self.rng.choice([0, 0, 0, 1, 4, 8, 100, 1000]))
+    def memory_operand(self, memory, align=0, offsets=(0, 0, 0, 1, 4, 8, 100, 1000)):
+        r = self.rng
+        offset = r.choice(offsets)
+        if self.world.memories[memory] == I64 and r.random() < 0.01:
+            offset = r.choice([2**32 - 1, 2**32, 2**40, 2**63, 2**64 - 1, 2**64 - 8])
+        if memory == 0 and ('memories' not in self.world.features or r.random() < 0.9):
+            return uleb(align) + uleb(offset)
+        return uleb(align | 64) + uleb(memory) + uleb(offset)
 
     def canonical(self, type_, code):
         """A float expression whose NaNs are all the same."""
@@ -152,11 +203,17 @@ class Function:
             if local is not None and r.random() < 0.7:
                 return b'\x20' + uleb(local)
             return self.constant(type_)
+        if type_ == V128:
+            return self.vector(depth)
         kinds = ['binary'] * 6 + ['unary', 'convert', 'load', 'load', 'tee', 'select', 'if',
                                   'leaf', 'leaf', 'global', 'block']
         kinds += ['pair', 'swallow', 'nested', 'rounds']
         if self.pairs:
             kinds.append('call_pair')
+        if 'vectors' in self.world.features:
+            kinds += ['lane', 'lane']
+        if 'atomics' in self.world.features and type_ in (I32, I64):
+            kinds += ['atomic', 'atomic']
         if type_ == I32:
             kinds += ['grow', 'compare', 'compare', 'eqz', 'eqz' if self.is_leaf else 'indirect']
         if self.callees:
@@ -198,8 +255,32 @@ class Function:
         return self.expression(I64, depth - 1) + b'\x50'
 
     def make_load(self, type_, depth):
-        op = self.rng.choice(LOADS[type_])
-        return self.canonical(type_, self.address(depth) + bytes([op]) + self.memory_operand())
+        op, memory = self.rng.choice(LOADS[type_]), self.memory()
+        return self.canonical(type_, self.address(depth, memory) + bytes([op]) +
+                              self.memory_operand(memory))
+
+    def atomic_operands(self, depth, log2):
+        """An address that is aligned, and what follows the operator."""
+        r, memory = self.rng, self.memory()
+        const, and_, _, _ = INDEX[self.world.memories[memory]]
+        address = self.address(depth, memory)
+        if r.random() < 0.97:
+            address += const + sleb(-8) + and_
+        offsets = (0, 0, 8, 16, 1000) if r.random() < 0.97 else (1, 2, 4)
+        return address, self.memory_operand(memory, log2, offsets)
+
+    def make_atomic(self, type_, depth):
+        r = self.rng
+        number = r.choice([i for i, (t, _) in enumerate(ATOMIC_GROUP) if t == type_])
+        address, operand = self.atomic_operands(depth, ATOMIC_GROUP[number][1])
+        kind = r.randrange(8)
+        if kind == 0:
+            return address + b'\xfe' + uleb(ATOMIC_LOADS + number) + operand
+        values = self.expression(type_, depth - 1)
+        if kind == 1:
+            values += self.expression(type_, depth - 1)
+            return address + values + b'\xfe' + uleb(ATOMIC_EXCHANGES + number) + operand
+        return address + values + b'\xfe' + uleb(ATOMIC_UPDATES + 7 * (kind - 2) + number) + operand
 
     def make_tee(self, type_, depth):
         local = self.writable(type_)
@@ -286,9 +367,13 @@ class Function:
             b'\x03' + sleb(LOOP_TYPES + TYPES.index(type_)) + body + step + b'\x0d\x00\x0b'
 
     def make_grow(self, type_, depth):
+        memory = self.memory()
+        is_64 = self.world.memories[memory] == I64
+        wrap = b'\xa7' if is_64 else b''
         if self.rng.random() < 0.8:
-            return b'\x3f\x00'
-        return b'\x41' + sleb(self.rng.choice([0, 0, 1, 4, -1])) + b'\x40\x00'
+            return b'\x3f' + uleb(memory) + wrap
+        pages = self.rng.choice([0, 0, 1, 4, -1])
+        return (b'\x42' if is_64 else b'\x41') + sleb(pages) + b'\x40' + uleb(memory) + wrap
 
     def make_global(self, type_, depth):
         return b'\x23' + uleb(TYPES.index(type_))
@@ -331,10 +416,29 @@ class Function:
         kinds = ['set'] * 4 + ['store', 'store', 'when', 'drop', 'global']
         if depth > 1:
             kinds += ['loop', 'loop', 'table', 'bulk', 'skip', 'return']
+            if 'tails' in self.world.features:
+                kinds.append('tail')
+        if 'atomics' in self.world.features:
+            kinds.append('atomic')
         return getattr(self, 'do_' + self.rng.choice(kinds))(depth)
 
+    def do_tail(self, depth):
+        fitting = [c for c in self.callees if c[2] == self.result]
+        if not fitting:
+            return self.do_set(depth)
+        index, params, _ = self.rng.choice(fitting)
+        arguments = b''.join(self.expression(p, depth - 2) for p in params)
+        return self.condition(depth) + b'\x04\x40' + arguments + b'\x12' + uleb(index) + b'\x0b'
+
+    def do_atomic(self, depth):
+        number = self.rng.randrange(len(ATOMIC_GROUP))
+        type_, log2 = ATOMIC_GROUP[number]
+        address, operand = self.atomic_operands(depth, log2)
+        return address + self.expression(type_, depth - 1) + b'\xfe' + \
+            uleb(ATOMIC_STORES + number) + operand + (b'\xfe\x03\x00' if number == 0 else b'')
+
     def do_set(self, depth):
-        type_ = self.rng.choice(TYPES)
+        type_ = self.rng.choice(self.world.types)
         local = self.writable(type_)
         if local is None:
             return b''
@@ -348,16 +452,18 @@ class Function:
         return b''.join(self.expression(t, depth) for t in results)
 
     def do_drop(self, depth):
-        return self.expression(self.rng.choice(TYPES), depth) + b'\x1a'
+        return self.expression(self.rng.choice(self.world.types), depth) + b'\x1a'
 
     def do_global(self, depth):
         type_ = self.rng.choice(TYPES)
         return self.expression(type_, depth) + b'\x24' + uleb(TYPES.index(type_))
 
     def do_store(self, depth):
-        type_ = self.rng.choice(TYPES)
-        return self.address(depth) + self.expression(type_, depth - 1) + \
-            bytes([self.rng.choice(STORES[type_])]) + self.memory_operand()
+        type_, memory = self.rng.choice(self.world.types), self.memory()
+        if type_ == V128:
+            return self.store_vector(depth)
+        return self.address(depth, memory) + self.expression(type_, depth - 1) + \
+            bytes([self.rng.choice(STORES[type_])]) + self.memory_operand(memory)
 
     def do_when(self, depth):
         return self.condition(depth) + b'\x04\x40' + self.statements(2, depth - 1) + \
@@ -404,12 +510,19 @@ class Function:
         return code
 
     def do_bulk(self, depth):
-        r = self.rng
-        if r.random() < 0.5:
-            return self.address(depth) + self.expression(I32, depth - 1) + \
-                b'\x41' + sleb(r.randrange(0, 200)) + b'\xfc\x0b\x00'
-        return self.address(depth) + self.address(depth) + \
-            b'\x41' + sleb(r.randrange(0, 200)) + b'\xfc\x0a\x00\x00'
+        """Fills, copies within a memory or between two, or takes some of a segment."""
+        r, to, source = self.rng, self.memory(), self.memory()
+        type_ = self.world.memories[to]
+        length = sleb(r.choice([r.randrange(0, 200), r.randrange(0, 200), 5000]))
+        if r.random() < 0.4:
+            return self.address(depth, to) + self.expression(I32, depth - 1) + \
+                INDEX[type_][0] + length + b'\xfc\x0b' + uleb(to)
+        if r.random() < 0.3:
+            return self.address(depth, to) + b'\x41' + sleb(r.randrange(0, 60)) + b'\x41' + \
+                sleb(r.randrange(0, 50)) + b'\xfc\x08\x00' + uleb(to)
+        both = I64 if type_ == self.world.memories[source] == I64 else I32
+        return self.address(depth, to) + self.address(depth, source) + \
+            INDEX[both][0] + length + b'\xfc\x0a' + uleb(to) + uleb(source)
 
     def body(self):
         code = self.statements(self.rng.randint(2, 5), 3) + self.outcome(3)
@@ -424,10 +537,11 @@ def functype(params, results):
     return b'\x60' + vector([bytes([t]) for t in params]) + vector([bytes([t]) for t in results])
 
 
-def build(seed):
+def build(seed, features=()):
     """A module whose exports f0, f1, ... take an i32, i64, f32 and f64 each and give one value;
-    `memory` is exported too."""
+    memories are exported as memory0, memory1, ..."""
     rng = random.Random(seed)
+    world = World(rng, features)
     types = [functype([I32], [I32])] + [functype([t], [t]) for t in TYPES] + \
         [functype([], [t, u]) for t in TYPES for u in TYPES] + \
         [functype([t, u], [u]) for t in TYPES for u in TYPES] + \
@@ -436,50 +550,52 @@ def build(seed):
     # Four leaf functions for the table.
     for _ in range(4):
         functions.append(0)
-        bodies.append(Function(rng, [I32], I32, [], is_leaf=True).body())
+        bodies.append(Function(world, [I32], I32, [], is_leaf=True).body())
     pairs = []
     for i in range(PAIR_FUNCTIONS):
         pair = (rng.choice(TYPES), rng.choice(TYPES))
         pairs.append((len(functions), pair))
         functions.append(CALL_PAIR_TYPES + 4 * TYPES.index(pair[0]) + TYPES.index(pair[1]))
-        bodies.append(Function(rng, [I32], pair, [], is_leaf=True).body())
+        bodies.append(Function(world, [I32], pair, [], is_leaf=True).body())
     signatures = [(params, result)
                   for params, result in
                   [([rng.choice(TYPES) for _ in range(rng.randint(0, 4))], rng.choice(TYPES))
                    for _ in range(3)] + [([I32, I64, F32, F64], rng.choice(TYPES))
                                          for _ in range(3)]]
-    exports = [(b'memory', 2, 0)]
+    exports = world.memory_exports()
+    named = len(exports)
     for params, result in signatures:
         types.append(functype(params, [result]))
         index = len(functions)
         functions.append(len(types) - 1)
-        function = Function(rng, list(params), result, callees[-2:])
+        function = Function(world, list(params), result, callees[-2:])
         function.pairs = pairs
         bodies.append(function.body())
         callees.append((index, params, result))
         if len(params) == 4 and params == [I32, I64, F32, F64]:
-            exports.append((b'f%d' % (len(exports) - 1), 0, index))
+            exports.append((b'f%d' % (len(exports) - named), 0, index))
     if any(b is None for b in bodies):
-        return build(seed + 1000003)
+        return build(seed + 1000003, features)
     global_init = [b'\x41\x05', b'\x42\x07', b'\x43' + struct.pack('<f', 1.5),
                    b'\x44' + struct.pack('<d', 2.5)]
     results = [result for params, result in signatures if params == [I32, I64, F32, F64]]
     binary = b'\0asm\1\0\0\0' + section(1, vector(types)) + \
         section(3, vector([uleb(t) for t in functions])) + \
         section(4, vector([b'\x70\x00\x04'])) + \
-        section(5, vector([b'\x01' + uleb(PAGES) + uleb(MOST_PAGES)])) + \
+        world.memory_section() + \
         section(6, vector([bytes([t, 1]) + init + b'\x0b'
                            for t, init in zip(TYPES, global_init)])) + \
         section(7, vector([uleb(len(n)) + n + bytes([k]) + uleb(i) for n, k, i in exports])) + \
         section(9, vector([b'\x00\x41\x00\x0b' + vector([uleb(i) for i in range(4)])])) + \
-        section(10, vector(bodies))
+        section(12, uleb(1)) + section(10, vector(bodies)) + \
+        section(11, vector([b'\x01' + vector([bytes([b]) for b in SEGMENT])]))
     return binary, results
 
 
-def module(seed):
-    return build(seed)[0]
+def module(seed, features=()):
+    return build(seed, features)[0]
 
 
-def results(seed):
+def results(seed, features=()):
     """The result types of f0, f1, ..."""
-    return build(seed)[1]
+    return build(seed, features)[1]

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Differential test: random modules, run by Cordon's machine and by another engine.
 
-  run.py --cordon PATH/cordon [--count N] [--seed S] [--keep]
+  run.py --cordon PATH/cordon [--node PATH/node] [--count N] [--seed S]
 
 Cordon's side is tests/diff_driver beside the command: plain, and preempted at every safepoint.
-The other side is node. Results, kinds of traps and a hash of the memory after every call must
-agree. A module that differs is kept, and its seed is printed.
+The other side is node: --node, $CORDON_NODE, or the one on PATH. From version 24 on (npm has it:
+`npm install node@24`) it runs what generate.py makes of WebAssembly 3.0, every other module with
+all of it; an older one gets 2.0 alone, and the last line but one says so. Results, kinds of traps
+and a hash of the memories after every call must agree. The seeds of modules that differ are
+printed.
 """
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ sys.path.insert(0, HERE)
 import generate  # noqa: E402
 
 BATCH = 20
+NODE_WITH_3_0 = 24
 NAMES = {0x7f: 'i32', 0x7e: 'i64', 0x7d: 'f32', 0x7c: 'f64'}
 
 
@@ -40,22 +43,40 @@ def agree(ours, theirs):
             return True
         if a != b:
             return a, b
-    return len(ours) == len(theirs) or ('lines', f'{len(ours)} and {len(theirs)}')
+    return len(ours) == len(theirs) > 0 or ('lines', f'{len(ours)} and {len(theirs)}')
 
 
-def run_batch(driver, seeds, folder):
+def node_version(node):
+    """The major number; 0 when it does not run."""
+    try:
+        version = subprocess.run([node, '--version'], capture_output=True, text=True).stdout
+    except OSError:
+        return 0
+    return int(version.lstrip('v').split('.')[0]) if version.startswith('v') else 0
+
+
+def features_of(seed, version):
+    """None, all, or one alone, so that they meet what is old in every way."""
+    if version < NODE_WITH_3_0 or seed % 4 == 0:
+        return ()
+    return generate.FEATURES if seed % 2 else \
+        (generate.FEATURES[seed // 4 % len(generate.FEATURES)],)
+
+
+def run_batch(driver, node, version, seeds, folder):
     """Failures as (seed, what)."""
     paths, arguments = {}, []
     for seed in seeds:
         path = os.path.join(folder, f'{seed}.wasm')
+        features = features_of(seed, version)
         with open(path, 'wb') as out:
-            out.write(generate.module(seed))
+            out.write(generate.module(seed, features))
         paths[path] = seed
-        arguments.append(f'{path}={",".join(NAMES[t] for t in generate.results(seed))}')
+        arguments.append(f'{path}={",".join(NAMES[t] for t in generate.results(seed, features))}')
     ours = subprocess.run([driver] + list(paths), capture_output=True, text=True, timeout=600)
     again = subprocess.run([driver, '--preempt'] + list(paths), capture_output=True, text=True,
                            timeout=600)
-    theirs = subprocess.run(['node', '--stack-size=4000', os.path.join(HERE, 'run.js')] +
+    theirs = subprocess.run([node, '--stack-size=4000', os.path.join(HERE, 'run.js')] +
                             arguments, capture_output=True, text=True, timeout=600)
     plain, preempted, other = split(ours.stdout), split(again.stdout), split(theirs.stdout)
     failures = []
@@ -76,11 +97,12 @@ def main():
     parser.add_argument('--cordon', required=True)
     parser.add_argument('--count', type=int, default=200)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--keep', action='store_true')
+    parser.add_argument('--node', default=os.environ.get('CORDON_NODE', 'node'))
     options = parser.parse_args()
     driver = os.path.join(os.path.dirname(os.path.abspath(options.cordon)), 'tests/diff_driver')
-    if shutil.which('node') is None:
-        print('SKIPPED differential: node is not installed')
+    version = node_version(options.node)
+    if version == 0:
+        print(f'SKIPPED differential: {options.node} is not installed')
         return 77
     if not os.path.exists(driver):
         print(f'SKIPPED differential: {driver} is not built')
@@ -89,9 +111,11 @@ def main():
     for first in range(options.seed, options.seed + options.count, BATCH):
         seeds = list(range(first, min(first + BATCH, options.seed + options.count)))
         with tempfile.TemporaryDirectory() as folder:
-            for seed, what in run_batch(driver, seeds, folder):
+            for seed, what in run_batch(driver, options.node, version, seeds, folder):
                 failed += 1
                 print(f'seed {seed}: {what}')
+    if version < NODE_WITH_3_0:
+        print(f'WebAssembly 3.0 left out: node {version} does not run it, {NODE_WITH_3_0} would')
     print(f'{options.count - failed} passed, {failed} failed')
     return 1 if failed else 0
 
