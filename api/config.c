@@ -220,10 +220,12 @@ bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota, uint64_t
     return true;
 }
 
-void cordon_config_test_mode(cordon_config_t *config, bool preempt_everywhere, bool move_on_grow)
+void cordon_config_test_mode(cordon_config_t *config, bool preempt_everywhere, bool move_on_grow,
+                             bool collect_everywhere)
 {
     config->preempt_everywhere = preempt_everywhere;
     config->move_on_grow = move_on_grow;
+    config->collect_everywhere = collect_everywhere;
 }
 
 const char *cordon_quota_name(cordon_quota_t quota)

@@ -51,7 +51,7 @@ struct cordon_config {
     uint32_t arg_room, environ_room, dir_room, listener_room;
     int stdio[3];
     uint64_t limit[CORDON_QUOTA_COUNT];
-    bool preempt_everywhere, move_on_grow;
+    bool preempt_everywhere, collect_everywhere, move_on_grow;
 };
 
 struct cordon_vm {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "vm/heap.h"
 
 _Static_assert((int)CORDON_QUOTA_COUNT == (int)CN_QUOTA_COUNT,
                "cordon.h has the rows of quota.def");
@@ -114,6 +115,7 @@ static bool make(struct cordon_vm *vm, const cordon_linker_t *linker,
     if (cause.status != CN_OK)
         return cn_api_fail_with(error, &cause);
     inner->store->move_on_grow = config->move_on_grow;
+    cn_heap_collect_always(inner->store, config->collect_everywhere);
     if (!instantiate(vm, linker, error))
         return false;
     cause.status =

@@ -145,6 +145,7 @@ bool cli_grant(cordon_config_t *config, const struct cli_options *options,
     for (int i = 0; granted && i < CORDON_QUOTA_COUNT; i++)
         granted = cordon_config_limit(config, (cordon_quota_t)i, options->limit[i], &error) ||
                   say(&error);
-    cordon_config_test_mode(config, options->preempt_everywhere, options->move_on_grow);
+    cordon_config_test_mode(config, options->preempt_everywhere, options->move_on_grow,
+                            options->collect_everywhere);
     return granted;
 }

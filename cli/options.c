@@ -232,6 +232,7 @@ static void set_flag(struct cli_options *options, int option)
         [OPTION_stats] = &options->stats, [OPTION_eager] = &options->eager,
         [OPTION_lazy] = &options->lazy,
         [OPTION_preempt_everywhere] = &options->preempt_everywhere,
+        [OPTION_collect_everywhere] = &options->collect_everywhere,
         [OPTION_move_on_grow] = &options->move_on_grow,
         [OPTION_help] = &options->help, [OPTION_version] = &options->version,
     };

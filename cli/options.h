@@ -12,7 +12,7 @@ struct cli_list {
 struct cli_options {
     struct cli_list dir, volume, env, listen;
     const char *invoke, *meta;
-    bool stats, eager, lazy, preempt_everywhere, move_on_grow;
+    bool stats, eager, lazy, preempt_everywhere, collect_everywhere, move_on_grow;
     bool help, version;
     bool is_closed[3]; /* standard descriptors that this process was not given */
     uint64_t limit[CORDON_QUOTA_COUNT];

@@ -22,13 +22,15 @@ static bool parse(struct command *command, int argc, char **argv)
             command->json = true;
         } else if (strcmp(argv[i], "--preempt-everywhere") == 0) {
             command->options.preempt = true;
+        } else if (strcmp(argv[i], "--collect-everywhere") == 0) {
+            command->options.collect = true;
         } else if (strcmp(argv[i], "--single") == 0) {
             command->options.single = true;
         } else if (strcmp(argv[i], "--modules") == 0 && i + 1 < argc) {
             command->options.modules = argv[++i];
         } else {
             cli_complain("unknown option %s: cordon wast [--json] [--single] "
-                         "[--preempt-everywhere] [--modules FOLDER] FILE...", argv[i]);
+                         "[--preempt-everywhere] [--collect-everywhere] [--modules FOLDER] FILE...", argv[i]);
             return false;
         }
     }

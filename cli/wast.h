@@ -78,6 +78,7 @@ struct wast_world {
     struct wast_module *last_definition;
     struct cn_arena arena;
     bool preempt; /* stop at every safepoint */
+    bool collect; /* at every allocation */
     bool single;  /* several memories or tables in a module are refused */
 };
 
@@ -111,7 +112,7 @@ struct wast_result {
 };
 
 struct wast_options {
-    bool preempt, single;
+    bool preempt, collect, single;
     const char *modules; /* folder where the scripts' modules are put, or NULL */
     const char *name;    /* of the script */
 };

@@ -607,7 +607,8 @@ void wast_run(struct cn_bytes text, const struct wast_options *options,
               struct wast_result *result)
 {
     struct script s = {.options = options, .result = result,
-                       .world = {.preempt = options->preempt, .single = options->single}};
+                       .world = {.preempt = options->preempt, .collect = options->collect,
+                                 .single = options->single}};
     struct cn_error error = {.text = ""};
     struct cn_tokens tokens;
     uint32_t line, column;

@@ -2,6 +2,7 @@
 #include "cli/wast.h"
 #include "loader/load.h"
 #include "loader/translate.h"
+#include "vm/heap.h"
 #include "vm/program.h"
 
 #define MEMORY_MAX (16ull << 30)
@@ -179,6 +180,7 @@ enum cn_status wast_world_open(struct wast_world *world)
     cn_account_init(&world->account);
     world->account.limit[CN_QUOTA_MEMORY] = MEMORY_MAX;
     CN_TRY(cn_store_new(&world->store, &world->account));
+    cn_heap_collect_always(world->store, world->collect);
     return add_spectest(world);
 }
 

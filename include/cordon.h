@@ -213,9 +213,10 @@ CORDON_API bool cordon_config_listen(cordon_config_t *config, const char *addres
 CORDON_API bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota,
                                     uint64_t value, cordon_error_t *error);
 
-/* For tests of Cordon itself: stop at every safepoint; move memory on every growth. */
+/* For tests of Cordon itself: stop at every safepoint; move memory on every growth; collect the
+ * heap at every allocation. */
 CORDON_API void cordon_config_test_mode(cordon_config_t *config, bool preempt_everywhere,
-                                        bool move_on_grow);
+                                        bool move_on_grow, bool collect_everywhere);
 
 /* ------------------------------------------------------------------ virtual machines */
 

@@ -257,7 +257,7 @@ Test(api, gives_the_same_fuel_in_every_mode)
         cordon_stats_t stats;
         cordon_host_translation(host, modes[i].how);
         cordon_module_t *again = cordon_module_load(host, sample, sizeof sample, &error);
-        cordon_config_test_mode(config, modes[i].preempt, false);
+        cordon_config_test_mode(config, modes[i].preempt, false, false);
         cordon_vm_t *vm = cordon_vm_new(host, again, linker, config, &error);
         cr_assert(cordon_vm_invoke(vm, "twice", &argument, 1, &answer, 1, &result, &error));
         cr_expect_eq(answer.i32, 42);
