@@ -30,7 +30,8 @@ static bool parse(struct command *command, int argc, char **argv)
             command->options.modules = argv[++i];
         } else {
             cli_complain("unknown option %s: cordon wast [--json] [--single] "
-                         "[--preempt-everywhere] [--collect-everywhere] [--modules FOLDER] FILE...", argv[i]);
+                         "[--preempt-everywhere] [--collect-everywhere] "
+                         "[--modules FOLDER] FILE...", argv[i]);
             return false;
         }
     }
