@@ -49,6 +49,21 @@ static const char *kind_of(enum cn_status status)
     case CN_TRAP_OUT_OF_BOUNDS_MEMORY:
     case CN_TRAP_UNALIGNED_ATOMIC: /* where it is both, the engines look at one or the other */
         return "bounds";
+    case CN_TRAP_NULL_REFERENCE:
+    case CN_TRAP_NULL_STRUCT:
+    case CN_TRAP_NULL_ARRAY:
+    case CN_TRAP_NULL_I31:
+    case CN_TRAP_NULL_FUNCTION:
+    case CN_TRAP_NULL_EXCEPTION:
+        return "null";
+    case CN_TRAP_CAST_FAILURE:
+        return "cast";
+    case CN_TRAP_OUT_OF_BOUNDS_ARRAY:
+        return "array";
+    case CN_TRAP_OUT_OF_BOUNDS_TABLE:
+        return "table";
+    case CN_TRAP_EXCEPTION:
+        return "exception";
     case CN_OVER_QUOTA:
         return "fuel";
     default:

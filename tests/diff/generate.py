@@ -17,7 +17,7 @@ import struct
 import vectors
 
 I32, I64, F32, F64, V128 = 0x7f, 0x7e, 0x7d, 0x7c, 0x7b
-FEATURES = ('memories', 'atomics', 'vectors', 'tails')
+FEATURES = ('memories', 'atomics', 'vectors', 'tails', 'objects')
 TYPES = [I32, I64, F32, F64]
 PAGES, MOST_PAGES = 1, 3
 # The first types of every module: the table's functions, a loop that hands a value to its next
@@ -537,26 +537,35 @@ def functype(params, results):
     return b'\x60' + vector([bytes([t]) for t in params]) + vector([bytes([t]) for t in results])
 
 
+def objects():
+    """objects.py is built on this module."""
+    import objects as found
+    return found
+
+
 def build(seed, features=()):
     """A module whose exports f0, f1, ... take an i32, i64, f32 and f64 each and give one value;
     memories are exported as memory0, memory1, ..."""
     rng = random.Random(seed)
     world = World(rng, features)
+    has_objects = 'objects' in features
+    function_of = objects().Function if has_objects else Function
     types = [functype([I32], [I32])] + [functype([t], [t]) for t in TYPES] + \
         [functype([], [t, u]) for t in TYPES for u in TYPES] + \
         [functype([t, u], [u]) for t in TYPES for u in TYPES] + \
-        [functype([I32], [t, u]) for t in TYPES for u in TYPES]
+        [functype([I32], [t, u]) for t in TYPES for u in TYPES] + \
+        (objects().extra_types() if has_objects else [])
     functions, bodies, callees = [], [], []
     # Four leaf functions for the table.
     for _ in range(4):
         functions.append(0)
-        bodies.append(Function(world, [I32], I32, [], is_leaf=True).body())
+        bodies.append(function_of(world, [I32], I32, [], is_leaf=True).body())
     pairs = []
     for i in range(PAIR_FUNCTIONS):
         pair = (rng.choice(TYPES), rng.choice(TYPES))
         pairs.append((len(functions), pair))
         functions.append(CALL_PAIR_TYPES + 4 * TYPES.index(pair[0]) + TYPES.index(pair[1]))
-        bodies.append(Function(world, [I32], pair, [], is_leaf=True).body())
+        bodies.append(function_of(world, [I32], pair, [], is_leaf=True).body())
     signatures = [(params, result)
                   for params, result in
                   [([rng.choice(TYPES) for _ in range(rng.randint(0, 4))], rng.choice(TYPES))
@@ -568,7 +577,7 @@ def build(seed, features=()):
         types.append(functype(params, [result]))
         index = len(functions)
         functions.append(len(types) - 1)
-        function = Function(world, list(params), result, callees[-2:])
+        function = function_of(world, list(params), result, callees[-2:])
         function.pairs = pairs
         bodies.append(function.body())
         callees.append((index, params, result))
@@ -583,8 +592,10 @@ def build(seed, features=()):
         section(3, vector([uleb(t) for t in functions])) + \
         section(4, vector([b'\x70\x00\x04'])) + \
         world.memory_section() + \
+        (objects().tag_section() if has_objects else b'') + \
         section(6, vector([bytes([t, 1]) + init + b'\x0b'
-                           for t, init in zip(TYPES, global_init)])) + \
+                           for t, init in zip(TYPES, global_init)] +
+                          (objects().extra_globals() if has_objects else []))) + \
         section(7, vector([uleb(len(n)) + n + bytes([k]) + uleb(i) for n, k, i in exports])) + \
         section(9, vector([b'\x00\x41\x00\x0b' + vector([uleb(i) for i in range(4)])])) + \
         section(12, uleb(1)) + section(10, vector(bodies)) + \

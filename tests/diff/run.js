@@ -19,11 +19,16 @@ function hashOf(exports) {
 }
 
 function kindOf(error) {
+  if (error instanceof WebAssembly.Exception) return 'exception';
   const text = String(error.message);
   if (/divide by zero|remainder by zero/.test(text)) return 'divide';
   if (/unrepresentable/.test(text)) return 'overflow';
   // Where an atomic is unaligned and out of bounds, engines look at the one or the other first.
   if (/memory access out of bounds|unaligned accesses/.test(text)) return 'bounds';
+  if (/null pointer/.test(text)) return 'null';
+  if (/illegal cast/.test(text)) return 'cast';
+  if (/array.*bounds/.test(text)) return 'array';
+  if (/table.*bounds/.test(text)) return 'table';
   return text;
 }
 

@@ -4,14 +4,15 @@
   run.py --cordon PATH/cordon [--node PATH/node] [--count N] [--seed S]
 
 Cordon's side is tests/diff_driver beside the command: plain, and preempted at every safepoint.
-The other side is node: --node, $CORDON_NODE, or the one on PATH. From version 24 on (npm has it:
-`npm install node@24`) it runs what generate.py makes of WebAssembly 3.0, every other module with
+The other side is node: --node, $CORDON_NODE, the one on PATH, or where that is old one from npm.
+From version 24 on it runs what generate.py makes of WebAssembly 3.0, every other module with
 all of it; an older one gets 2.0 alone, and the last line but one says so. Results, kinds of traps
 and a hash of the memories after every call must agree. The seeds of modules that differ are
 printed.
 """
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import generate  # noqa: E402
 
 BATCH = 20
 NODE_WITH_3_0 = 24
+NODE = 'node@24.21.0'
 NAMES = {0x7f: 'i32', 0x7e: 'i64', 0x7d: 'f32', 0x7c: 'f64'}
 
 
@@ -55,6 +57,22 @@ def node_version(node):
     return int(version.lstrip('v').split('.')[0]) if version.startswith('v') else 0
 
 
+def find_node():
+    """$CORDON_NODE, or one that is new enough: on the path, from npm; else any."""
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    folder = os.path.join(cache, 'cordon-tests', 'npm', NODE)
+    fetched = os.path.join(folder, 'node_modules', 'node', 'bin', 'node')
+    if 'CORDON_NODE' in os.environ:
+        return os.environ['CORDON_NODE']
+    for place in ('node', fetched):
+        if node_version(place) >= NODE_WITH_3_0:
+            return place
+    if shutil.which('npm') is not None:
+        subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix', folder, NODE],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return fetched if node_version(fetched) >= NODE_WITH_3_0 else 'node'
+
+
 def features_of(seed, version):
     """None, all, or one alone, so that they meet what is old in every way."""
     if version < NODE_WITH_3_0 or seed % 4 == 0:
@@ -76,7 +94,7 @@ def run_batch(driver, node, version, seeds, folder):
     ours = subprocess.run([driver] + list(paths), capture_output=True, text=True, timeout=600)
     again = subprocess.run([driver, '--preempt'] + list(paths), capture_output=True, text=True,
                            timeout=600)
-    theirs = subprocess.run([node, '--stack-size=4000', os.path.join(HERE, 'run.js')] +
+    theirs = subprocess.run([node, '--stack-size=4000', '--experimental-wasm-exnref', os.path.join(HERE, 'run.js')] +
                             arguments, capture_output=True, text=True, timeout=600)
     plain, preempted, other = split(ours.stdout), split(again.stdout), split(theirs.stdout)
     failures = []
@@ -97,8 +115,9 @@ def main():
     parser.add_argument('--cordon', required=True)
     parser.add_argument('--count', type=int, default=200)
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--node', default=os.environ.get('CORDON_NODE', 'node'))
+    parser.add_argument('--node')
     options = parser.parse_args()
+    options.node = options.node or find_node()
     driver = os.path.join(os.path.dirname(os.path.abspath(options.cordon)), 'tests/diff_driver')
     version = node_version(options.node)
     if version == 0:
