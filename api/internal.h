@@ -78,6 +78,12 @@ bool cn_api_fail_with(cordon_error_t *error, const struct cn_error *cause);
 /* Fills the public result from how the VM ended. */
 void cn_api_result(struct cordon_vm *vm, cordon_result_t *result);
 
+/* ref.c: whether a reference may be given for one of this type; what stands for it in a slot; and
+ * the way back, false when there is no memory for a handle. */
+bool cn_api_ref_fits(const struct cn_store *store, const cordon_value_t *value, cn_valtype type);
+uint64_t cn_api_ref_take(const cordon_value_t *value);
+bool cn_api_ref_give(struct cn_store *store, uint64_t reference, cordon_value_t *value);
+
 cordon_type_t cn_api_type(cn_valtype type);
 
 /* Parses "f64(f64, f64)" into a type in the arena; false with CORDON_MISUSE. */

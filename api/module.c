@@ -126,8 +126,22 @@ void cordon_module_free(cordon_module_t *module)
     cn_free(cn_heap, module, sizeof *module);
 }
 
+static cordon_type_t api_ref_type(cn_valtype type)
+{
+    switch (cn_ref_hierarchy(type)) {
+    case CN_HIERARCHY_FUNC:
+        return CORDON_FUNCREF;
+    case CN_HIERARCHY_EXTERN:
+        return CORDON_EXTERNREF;
+    default:
+        return CORDON_ANYREF;
+    }
+}
+
 cordon_type_t cn_api_type(cn_valtype type)
 {
+    if (cn_valtype_is_ref(type))
+        return api_ref_type(type);
     switch (type) {
     case CN_I32:
         return CORDON_I32;
@@ -137,12 +151,8 @@ cordon_type_t cn_api_type(cn_valtype type)
         return CORDON_F32;
     case CN_F64:
         return CORDON_F64;
-    case CN_V128:
-        return CORDON_V128;
-    case CN_FUNCREF:
-        return CORDON_FUNCREF;
     default:
-        return CORDON_EXTERNREF;
+        return CORDON_V128;
     }
 }
 

@@ -228,9 +228,9 @@ static uint32_t put_value(union cn_slot *slots, const cordon_value_t *value)
         slot.f32 = value->f32;
         break;
     case CORDON_FUNCREF:
-        break; /* only the null reference can come from outside */
     case CORDON_EXTERNREF:
-        slot.ref = value->ref;
+    case CORDON_ANYREF:
+        slot.u64 = cn_api_ref_take(value);
         break;
     default:
         slot.i64 = value->i64;
@@ -240,41 +240,50 @@ static uint32_t put_value(union cn_slot *slots, const cordon_value_t *value)
     return 1;
 }
 
-static cordon_value_t value_of(const union cn_slot *slots, cn_valtype type)
+/* False when there is no memory for a handle. */
+static bool take_value(struct cn_store *store, const union cn_slot *slots, cn_valtype type,
+                       cordon_value_t *value)
 {
-    cordon_value_t value = {.type = cn_api_type(type)};
     const union cn_slot slot = slots[0];
 
-    switch (value.type) {
+    *value = (cordon_value_t){.type = cn_api_type(type)};
+    switch (value->type) {
     case CORDON_I32:
-        value.i32 = slot.i32;
+        value->i32 = slot.i32;
         break;
     case CORDON_F32:
-        value.f32 = slot.f32;
+        value->f32 = slot.f32;
         break;
     case CORDON_FUNCREF:
     case CORDON_EXTERNREF:
-        value.ref = slot.ref;
-        break;
+    case CORDON_ANYREF:
+        return cn_api_ref_give(store, slot.u64, value);
     case CORDON_V128:
-        memcpy(value.v128, slots, sizeof value.v128);
+        memcpy(value->v128, slots, sizeof value->v128);
         break;
     default:
-        value.i64 = slot.i64;
+        value->i64 = slot.i64;
         break;
     }
-    return value;
+    return true;
 }
 
-static bool arguments_fit(const struct cn_functype *type, const char *name,
-                          const cordon_value_t *arguments, uint32_t count, uint32_t room,
+static bool argument_fits(const struct cn_store *store, const cordon_value_t *value,
+                          cn_valtype type)
+{
+    return cn_valtype_is_ref(type) ? cn_api_ref_fits(store, value, type)
+                                   : value->type == cn_api_type(type);
+}
+
+static bool arguments_fit(const struct cn_store *store, const struct cn_functype *type,
+                          const char *name, const cordon_value_t *arguments, uint32_t count,
                           cordon_error_t *error)
 {
     char text[160];
-    bool fits = count == type->param_count && type->result_count <= room;
+    bool fits = count == type->param_count;
 
     for (uint32_t i = 0; fits && i < count; i++)
-        fits = arguments[i].type == cn_api_type(cn_functype_params(type)[i]);
+        fits = argument_fits(store, &arguments[i], cn_functype_params(type)[i]);
     return fits || cn_api_fail(error, CORDON_MISUSE,
                                "function %s has the type %s, given were %u arguments", name,
                                cn_functype_print(type, text, sizeof text), count);
@@ -289,7 +298,8 @@ bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *a
     if (func == NULL)
         return cn_api_fail(error, CORDON_NO_EXPORT, "the module exports no function %s", name);
     const struct cn_functype *type = func->type;
-    if (!arguments_fit(type, name, arguments, argument_count, result_room, error))
+    uint32_t given = type->result_count <= result_room ? argument_count : UINT32_MAX;
+    if (!arguments_fit(vm->vm.store, type, name, arguments, given, error))
         return false;
     const cn_valtype *types = cn_functype_results(type);
     uint32_t room = type->param_slots + type->result_slots, at = 0;
@@ -300,13 +310,14 @@ bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *a
         at += put_value(slots + at, &arguments[i]);
     if (initialize(vm, true))
         cn_vm_call(&vm->vm, func, slots, slots + at);
+    bool taken = true;
     for (uint32_t i = 0; vm->vm.end.kind == CN_END_DONE && i < type->result_count; i++) {
-        results[i] = value_of(slots + at, types[i]);
+        taken = take_value(vm->vm.store, slots + at, types[i], &results[i]) && taken;
         at += cn_valtype_slots(types[i]);
     }
     cn_free(cn_heap, slots, room * sizeof *slots);
     cn_api_result(vm, result);
-    return true;
+    return taken || cn_api_fail(error, CORDON_QUOTA, "no memory left to keep a reference");
 }
 
 /* ------------------------------------------------------------------ control and figures */

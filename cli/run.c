@@ -219,7 +219,7 @@ static void print_value(const cordon_value_t *value)
 static const char *type_name(cordon_type_t type)
 {
     static const char *const names[] = {"i32",     "i64",       "f32", "f64",
-                                        "funcref", "externref", "v128"};
+                                        "funcref", "externref", "v128", "anyref"};
 
     return names[type];
 }

@@ -99,14 +99,17 @@ CORDON_API void cordon_module_free(cordon_module_t *module);
 
 /* ------------------------------------------------------------------ values */
 
+typedef struct cordon_vm cordon_vm_t;
+
 typedef enum cordon_type {
     CORDON_I32,
     CORDON_I64,
     CORDON_F32,
     CORDON_F64,
-    CORDON_FUNCREF,
-    CORDON_EXTERNREF,
+    CORDON_FUNCREF,   /* from outside only the null reference can be given */
+    CORDON_EXTERNREF, /* a pointer or number of the host's, below 2^62; NULL is null */
     CORDON_V128,
+    CORDON_ANYREF,    /* a reference to an object of the guest's: see cordon_ref_release */
 } cordon_type_t;
 
 typedef struct cordon_value {
@@ -121,6 +124,12 @@ typedef struct cordon_value {
     };
 } cordon_value_t;
 
+/* A result that is a reference to something of the guest's, an object, an exception or an i31, has
+ * the type CORDON_ANYREF, and `ref` keeps it alive until it is released. It can be given as an
+ * argument, any number of times, to the VM that it came from. VMs release what is left when they
+ * are freed. */
+CORDON_API void cordon_ref_release(cordon_vm_t *vm, const cordon_value_t *value);
+
 /* The number of parameters and results of an exported function, and their types: up to `room`
  * of them are written, parameters first. False when there is no such exported function. */
 CORDON_API bool cordon_module_signature(const cordon_module_t *module, const char *name,
@@ -130,7 +139,6 @@ CORDON_API bool cordon_module_signature(const cordon_module_t *module, const cha
 /* ------------------------------------------------------------------ linking */
 
 typedef struct cordon_linker cordon_linker_t;
-typedef struct cordon_vm cordon_vm_t;
 
 /* A linker: by name, what the imports of modules are joined to. */
 CORDON_API cordon_linker_t *cordon_linker_new(cordon_host_t *host, cordon_error_t *error);

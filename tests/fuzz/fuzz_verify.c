@@ -13,18 +13,21 @@
 #define TEMPS 10u
 #define LABELS_MAX 6u
 #define CODE_ROOM 8192u
+/* Types of the sample module. */
+#define STRUCT 8u
+#define FIRST_ARRAY 9u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A function in the making. The frame is: parameters or results, header, numbers, funcrefs,
- * externrefs, and from `window` on what calls use. */
+/* A function in the making. The frame is: parameters or results, header, objects, numbers,
+ * funcrefs, externrefs, and from `window` on what calls use. */
 struct draft {
     const uint8_t *data;
     size_t left;
     const struct cn_module *module;
     const struct cn_functype *type;
     struct cn_code code;
-    uint32_t numbers, funcs, externs, window;
+    uint32_t objects, numbers, funcs, externs, window;
     unsigned accumulators; /* which are set, as far as we know */
     uint8_t bytes[CODE_ROOM] __attribute__((aligned(8)));
     struct cn_label labels[LABELS_MAX];
@@ -79,6 +82,8 @@ static uint32_t slot_of(struct draft *draft, cn_valtype type)
         return draft->funcs + i % REFS;
     if (type == CN_EXTERNREF)
         return draft->externs + i % REFS;
+    if (type == CN_ANYREF)
+        return draft->objects + i % REFS;
     return draft->numbers + i % (type == CN_V128 ? NUMBERS - 1 : NUMBERS);
 }
 
@@ -90,6 +95,8 @@ static cn_valtype type_of(struct draft *draft, uint8_t of, cn_valtype any)
         return CN_FUNCREF;
     case CN_OF_EXTERN:
         return CN_EXTERNREF;
+    case CN_OF_OBJ:
+        return CN_ANYREF;
     case CN_OF_V128:
         return CN_V128;
     case CN_OF_ANY:
@@ -256,6 +263,9 @@ static enum cn_insn choose_insn(struct draft *draft)
     uint32_t number = choose(draft, 256) * 256 + choose(draft, 256);
     uint32_t kind = choose(draft, 16);
 
+    if (kind == 10)
+        return (enum cn_insn)(CN_INSN_BR_NULL +
+                              number % (CN_INSN_ARRAY_SET_V128 - CN_INSN_BR_NULL + 1));
     if (kind == 15)
         return (enum cn_insn)(CN_INSN_CALL + number % 3);
     if (kind >= 13)
@@ -278,12 +288,45 @@ static void append_entries(struct draft *draft, uint64_t count)
     }
 }
 
+/* Instructions that work on objects, whose fields have to fit together. */
+static bool is_of_objects(enum cn_insn insn)
+{
+    return insn >= CN_INSN_BR_NULL && insn <= CN_INSN_ARRAY_SET_V128;
+}
+
+static uint64_t choose_of_objects(struct draft *draft, enum cn_insn insn, enum cn_field_kind kind)
+{
+    static const cn_valtype casts[] = {
+        CN_ANYREF, CN_EXTERNREF, CN_FUNCREF,
+        CN_REF_ABSTRACT(CN_HEAP_STRUCT, CN_HIERARCHY_ANY, true),
+        CN_REF_ABSTRACT(CN_HEAP_I31, CN_HIERARCHY_ANY, false),
+        CN_REF_ABSTRACT(FIRST_ARRAY, CN_HIERARCHY_ANY, true) | CN_REF_INDEX_BIT,
+        CN_REF_ABSTRACT(STRUCT, CN_HIERARCHY_ANY, false) | CN_REF_INDEX_BIT};
+    bool is_bulk = insn == CN_INSN_ARRAY_FILL || insn == CN_INSN_ARRAY_INIT_DATA ||
+                   insn == CN_INSN_ARRAY_INIT_ELEM;
+
+    if (strays(draft))
+        return choose_field(draft, kind, CN_ANYREF);
+    switch (kind) {
+    case CN_FIELD_TYPE:
+        return insn < CN_INSN_ARRAY_NEW_DEFAULT ? STRUCT : FIRST_ARRAY + choose(draft, 3);
+    case CN_FIELD_STRUCT_FIELD:
+        return choose(draft, 5);
+    case CN_FIELD_CAST:
+        return casts[choose(draft, sizeof casts / sizeof casts[0])];
+    case CN_FIELD_FIRST:
+        return is_bulk ? draft->numbers - 1 : choose_field(draft, kind, CN_ANYREF);
+    default:
+        return choose_field(draft, kind, CN_ANYREF);
+    }
+}
+
 static void append_any(struct draft *draft)
 {
-    static const cn_valtype kinds[] = {CN_I32, CN_I32, CN_FUNCREF, CN_EXTERNREF};
+    static const cn_valtype kinds[] = {CN_I32, CN_I32, CN_FUNCREF, CN_EXTERNREF, CN_ANYREF};
     enum cn_insn insn = choose_insn(draft);
     const struct cn_insn_info *row = &cn_insn_infos[insn];
-    cn_valtype any = kinds[choose(draft, 4)];
+    cn_valtype any = kinds[choose(draft, 5)];
     uint32_t callee = row->traits & CN_INSN_IS_CALL ? choose_callee(draft, insn) : 0;
     uint32_t number = choose_variant(draft, insn);
     const struct cn_variant_info *variant = &cn_variant_infos[number];
@@ -296,7 +339,8 @@ static void append_any(struct draft *draft)
         if (kind == CN_FIELD_SOURCE || kind == CN_FIELD_RESULT)
             value = slot_of(draft, type_of(draft, field->of, any));
         else
-            value = choose_field(draft, kind, any);
+            value = is_of_objects(insn) ? choose_of_objects(draft, insn, kind)
+                                        : choose_field(draft, kind, any);
         bool names_callee =
             kind == CN_FIELD_CODE || kind == CN_FIELD_FUNC || kind == CN_FIELD_TYPE;
         if (names_callee && (row->traits & CN_INSN_IS_CALL) && !strays(draft))
@@ -318,7 +362,8 @@ static void lay_out_frame(struct draft *draft, uint32_t func)
 
     code->func = func;
     code->header = params > results ? params : results;
-    draft->numbers = code->header + CN_FRAME_HEADER;
+    draft->objects = code->header + CN_FRAME_HEADER;
+    draft->numbers = draft->objects + REFS;
     draft->funcs = draft->numbers + NUMBERS;
     draft->externs = draft->funcs + REFS;
     draft->window = draft->externs + REFS;
@@ -343,6 +388,8 @@ static void list_refs(struct draft *draft)
         if (cn_valtype_is_ref(cn_functype_params(draft->type)[i]))
             add_ref(draft, param_slot(draft, i), cn_functype_params(draft->type)[i]);
     for (uint32_t i = 0; i < REFS; i++)
+        add_ref(draft, draft->objects + i, CN_ANYREF);
+    for (uint32_t i = 0; i < REFS; i++)
         add_ref(draft, draft->funcs + i, strays(draft) ? CN_EXTERNREF : CN_FUNCREF);
     for (uint32_t i = 0; i < REFS; i++)
         add_ref(draft, draft->externs + i, CN_EXTERNREF);
@@ -364,10 +411,26 @@ static void append_null(struct draft *draft, uint32_t slot, cn_valtype type)
     cn_store_u32(at + CN_AT_REF_NULL_reftype, cn_valtype_code(type));
 }
 
+/* A structure and an array, mostly of no elements: as many as a parameter says else. */
+static void append_objects(struct draft *draft)
+{
+    bool has_length = draft->type->param_count > 0 && param_is(draft, 0, CN_I32) &&
+                      cn_functype_params(draft->type)[0] == CN_I32;
+    uint8_t *at = append_insn(draft, CN_INSN_STRUCT_NEW_DEFAULT);
+
+    cn_store_u16(at + CN_AT_STRUCT_NEW_DEFAULT_d, (uint16_t)draft->objects);
+    cn_store_u32(at + CN_AT_STRUCT_NEW_DEFAULT_type, STRUCT);
+    at = append_insn(draft, CN_INSN_ARRAY_NEW_DEFAULT);
+    cn_store_u16(at + CN_AT_ARRAY_NEW_DEFAULT_d, (uint16_t)(draft->objects + 1));
+    cn_store_u16(at + CN_AT_ARRAY_NEW_DEFAULT_a, (uint16_t)(has_length ? 0 : draft->numbers));
+    cn_store_u32(at + CN_AT_ARRAY_NEW_DEFAULT_type, FIRST_ARRAY + choose(draft, 3));
+}
+
 static void append_prologue(struct draft *draft)
 {
     if (!strays(draft))
         append_zero(draft, draft->numbers, NUMBERS);
+    append_objects(draft);
     for (uint32_t i = 0; i < REFS; i++) {
         if (!strays(draft))
             append_null(draft, draft->funcs + i, CN_FUNCREF);

@@ -5,9 +5,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "vm/heap.h"
+#include "vm/types.h"
+
 #define STACK_SIZE ((size_t)64 * 1024)
 #define GUARD_SIZE ((size_t)64 * 1024)
-#define EXTERNREF_FIRST 0x1000u
+#define EXTERNREF(number) ((uint64_t)(0x400 + (number)) << 2 | CN_REF_HOST_BITS)
 #define EXTERNREFS 4u
 
 static void die(const char *what)
@@ -88,7 +91,9 @@ static bool open_world(struct world *world, struct cn_program *program, bool mov
     world->account.limit[CN_QUOTA_MEMORY] = 64u << 20;
     if (cn_store_new(&world->store, &world->account) != CN_OK)
         die("no store");
+    /* The machine and its heap are as unkind in one world as they can be. */
     world->store->move_on_grow = move_on_grow;
+    cn_heap_collect_always(world->store, move_on_grow);
     world->externs = zeroed(module->import_count, sizeof *world->externs);
     world->globals = zeroed(module->imported_global_count, sizeof *world->globals);
     for (uint32_t i = 0; i < module->import_count; i++)
@@ -133,17 +138,30 @@ static uint64_t add(uint64_t hash, uint64_t value)
     return hash ^ hash >> 29;
 }
 
+/* Objects have other addresses in the other world; their types are the same. */
+static uint64_t name_of_object(const struct world *world, uint64_t ref)
+{
+    if (ref & CN_REF_I31_BIT)
+        return ref;
+    if (ref & CN_REF_HOST_BITS) {
+        if (ref < EXTERNREF(0) || ref >= EXTERNREF(EXTERNREFS))
+            die("an externref has been forged");
+        return ref;
+    }
+    const struct cn_object *object = cn_ref_object(ref);
+    if (object->type >= world->store->types->count)
+        die("a freed object is still in use");
+    return (uint64_t)object->length << 32 | (object->type + 1);
+}
+
 static uint64_t name_of_ref(const struct world *world, cn_valtype type, const void *ref)
 {
     const struct cn_instance *instance = world->instance;
 
     if (ref == NULL)
         return 0;
-    if (type == CN_EXTERNREF) {
-        if ((uintptr_t)ref - EXTERNREF_FIRST >= EXTERNREFS)
-            die("an externref has been forged");
-        return (uintptr_t)ref;
-    }
+    if (cn_valtype_is_heap_ref(type))
+        return name_of_object(world, (uintptr_t)ref);
     for (uint32_t i = 0; i < instance->module->func_count; i++)
         if (instance->funcs[i] == ref)
             return i + 1;
@@ -227,7 +245,7 @@ struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
             for (uint32_t end = slot + cn_valtype_slots(param); slot < end; slot++) {
                 arguments[slot].u64 = slot * 3 + 2;
                 if (param == CN_EXTERNREF)
-                    arguments[slot].u64 = EXTERNREF_FIRST + i % EXTERNREFS;
+                    arguments[slot].u64 = EXTERNREF(i % EXTERNREFS);
                 if (param == CN_FUNCREF)
                     arguments[slot].ref = world.instance->funcs[i % module->func_count];
             }
