@@ -9,7 +9,8 @@ soon as it is made, because its bits are not determined.
 
 What engines of WebAssembly 3.0 alone can run is made only where `features` asks for it: several
 memories with 32-bit and 64-bit addresses (`memories`), atomics (`atomics`), vectors (`vectors`,
-see vectors.py) and tail calls (`tails`).
+see vectors.py), tail calls (`tails`), and either exceptions, references and what is collected
+(`objects`, see objects.py) or exceptions in their old encoding (`legacy`, see legacy.py).
 """
 import random
 import struct
@@ -18,6 +19,7 @@ import vectors
 
 I32, I64, F32, F64, V128 = 0x7f, 0x7e, 0x7d, 0x7c, 0x7b
 FEATURES = ('memories', 'atomics', 'vectors', 'tails', 'objects')
+OLD_FEATURES = ('memories', 'atomics', 'vectors', 'tails', 'legacy')
 TYPES = [I32, I64, F32, F64]
 PAGES, MOST_PAGES = 1, 3
 # The first types of every module: the table's functions, a loop that hands a value to its next
@@ -537,10 +539,15 @@ def functype(params, results):
     return b'\x60' + vector([bytes([t]) for t in params]) + vector([bytes([t]) for t in results])
 
 
-def objects():
-    """objects.py is built on this module."""
-    import objects as found
-    return found
+def extension(features):
+    """objects.py or legacy.py, which are built on this module; None for neither."""
+    if 'objects' in features:
+        import objects as found
+        return found
+    if 'legacy' in features:
+        import legacy as found
+        return found
+    return None
 
 
 def build(seed, features=()):
@@ -548,13 +555,13 @@ def build(seed, features=()):
     memories are exported as memory0, memory1, ..."""
     rng = random.Random(seed)
     world = World(rng, features)
-    has_objects = 'objects' in features
-    function_of = objects().Function if has_objects else Function
+    more = extension(features)
+    function_of = more.Function if more else Function
     types = [functype([I32], [I32])] + [functype([t], [t]) for t in TYPES] + \
         [functype([], [t, u]) for t in TYPES for u in TYPES] + \
         [functype([t, u], [u]) for t in TYPES for u in TYPES] + \
         [functype([I32], [t, u]) for t in TYPES for u in TYPES] + \
-        (objects().extra_types() if has_objects else [])
+        (more.extra_types() if more else [])
     functions, bodies, callees = [], [], []
     # Four leaf functions for the table.
     for _ in range(4):
@@ -592,10 +599,10 @@ def build(seed, features=()):
         section(3, vector([uleb(t) for t in functions])) + \
         section(4, vector([b'\x70\x00\x04'])) + \
         world.memory_section() + \
-        (objects().tag_section() if has_objects else b'') + \
+        (more.tag_section() if more else b'') + \
         section(6, vector([bytes([t, 1]) + init + b'\x0b'
                            for t, init in zip(TYPES, global_init)] +
-                          (objects().extra_globals() if has_objects else []))) + \
+                          (more.extra_globals() if more else []))) + \
         section(7, vector([uleb(len(n)) + n + bytes([k]) + uleb(i) for n, k, i in exports])) + \
         section(9, vector([b'\x00\x41\x00\x0b' + vector([uleb(i) for i in range(4)])])) + \
         section(12, uleb(1)) + section(10, vector(bodies)) + \
