@@ -1,6 +1,10 @@
 /* memory.atomic.wait and notify: queues by themselves, and threads of one store. */
 #include "tests/unit/machine_fixture.h"
 
+#include "core/alloc.h"
+#include "loader/text.h"
+#include "vm/heap.h"
+
 #define FOR_EVER UINT64_MAX
 
 Test(sleeper, those_who_wait_at_the_address_are_woken_in_their_order)
@@ -144,4 +148,44 @@ Test(sleeper, memory_that_another_thread_grew_is_there)
     cr_expect_eq(go_on(&t, 0), CN_STOP_DONE);
     cr_expect_eq(result(&t, 0), 42);
     machine_close(&t);
+}
+
+/* What a sleeper holds is alive, also when another thread collects. */
+static const char holding[] =
+    "(memory 1 1 shared)"
+    "(type $box (struct (field i32)))"
+    "(func (param i32) (result i32)"
+    "  (local $kept (ref null $box))"
+    "  (local.set $kept (struct.new $box (local.get 0)))"
+    "  (struct.new $box (i32.const 7))" /* on the operand stack */
+    "  (drop (memory.atomic.wait32 (i32.const 8) (i32.const 0) (i64.const -1)))"
+    "  (i32.add (struct.get $box 0) (struct.get $box 0 (local.get $kept))))"
+    "(func (param i32) (result i32)"
+    "  (loop (drop (struct.new $box (i32.const 1)))"
+    "    (local.set 0 (i32.sub (local.get 0) (i32.const 1)))"
+    "    (br_if 0 (local.get 0)))"
+    "  (memory.atomic.notify (i32.const 8) (i32.const 9)))";
+
+Test(sleeper, keeps_what_it_holds_alive)
+{
+    struct machine t;
+    struct cn_buffer binary = {.allocator = cn_heap};
+    struct cn_error error;
+
+    cr_assert_eq(cn_text_to_binary(cn_bytes_of(holding), &binary, NULL, &error), CN_OK, "%s",
+                 error.text);
+    machine_open(&t, (struct cn_bytes){binary.bytes, binary.size});
+    cr_expect_eq(call(&t, 0, 0, 1000, 0, 0), CN_STOP_PARKED);
+    cn_heap_collect_always(t.f.store, true);
+    enum cn_stop stop = call(&t, 1, 1, 50, 0, 0);
+    while (stop == CN_STOP_YIELD)
+        stop = go_on(&t, 1);
+    cr_expect_eq(stop, CN_STOP_DONE);
+    cr_expect_eq(result(&t, 1), 1);
+    cn_store_collect(t.f.store);
+    cr_expect_eq(cn_heap_stats(t.f.store).objects, 2);
+    cr_expect_eq(go_on(&t, 0), CN_STOP_DONE);
+    cr_expect_eq(result(&t, 0), 1007);
+    machine_close(&t);
+    cn_buffer_free(&binary);
 }
