@@ -7,7 +7,7 @@ void cn_maps_free(struct cn_maps *maps)
 {
     cn_free(maps->allocator, maps->bytes, maps->room);
     cn_free(maps->allocator, maps->points, maps->point_room * sizeof *maps->points);
-    *maps = (struct cn_maps){.allocator = maps->allocator};
+    *maps = (struct cn_maps){.allocator = maps->allocator, .limit = maps->limit};
 }
 
 /* Room for `need` elements. */
@@ -18,6 +18,9 @@ static bool reserve(struct cn_maps *maps, void *array, uint32_t *room, uint64_t 
 
     if (need <= *room)
         return true;
+    maps->is_too_large |= need * size > maps->limit;
+    if (maps->is_too_large)
+        return false;
     while (more < need)
         more *= 2;
     void *moved = more > UINT32_MAX / 16
@@ -39,23 +42,35 @@ static const struct cn_root_map *map_at(const struct cn_maps *maps, uint32_t at)
 
 static size_t size_of(const struct cn_root_map *map)
 {
-    return sizeof *map + map->count * sizeof map->slots[0];
+    return sizeof *map + map->count * sizeof map->words[0];
 }
 
-/* The slots that hold references to the heap, behind the maps that are there; NULL when there is
- * no room. */
+/* The slots that hold references to the heap, behind the maps that are there, in the form that
+ * takes less room; NULL when there is none. */
 static struct cn_root_map *draw(struct cn_maps *maps, struct cn_verify_state *state)
 {
-    uint64_t most = sizeof(struct cn_root_map) + state->ref_count * sizeof(uint16_t);
+    uint32_t top = state->ref_count > 0 ? state->ref_top : 0, bit_words = (top + 15) / 16;
+    bool has_bits = bit_words < state->ref_count;
+    uint32_t words = has_bits ? bit_words : state->ref_count;
 
-    if (!reserve(maps, &maps->bytes, &maps->room, maps->used + most, 1))
+    if (!reserve(maps, &maps->bytes, &maps->room,
+                 maps->used + sizeof(struct cn_root_map) + (uint64_t)words * 2, 1))
         return NULL;
     struct cn_root_map *map = (struct cn_root_map *)(void *)(maps->bytes + maps->used);
-    *map = (struct cn_root_map){.header = (uint16_t)state->header};
-    state->work -= state->ref_count > 0 ? state->ref_top : 0;
-    for (uint32_t i = 0; i < state->ref_top && state->ref_count > 0; i++)
-        if (cn_kind_is_heap_ref((enum cn_kind)state->kinds[i]))
-            map->slots[map->count++] = (uint16_t)i;
+    *map = (struct cn_root_map){.header = state->header & 0x7fff, .has_bits = has_bits,
+                                .count = (uint16_t)(has_bits ? words : 0)};
+    memset(map->words, 0, (size_t)words * 2);
+    state->work -= top;
+    for (uint32_t i = 0; i < top; i++) {
+        if (!cn_kind_is_heap_ref((enum cn_kind)state->kinds[i]))
+            continue;
+        if (has_bits)
+            map->words[i / 16] |= (uint16_t)(1u << i % 16);
+        else
+            map->words[map->count++] = (uint16_t)i;
+    }
+    while (has_bits && map->count > 0 && map->words[map->count - 1] == 0)
+        map->count--;
     return map;
 }
 

@@ -14,9 +14,10 @@
 #include "vm/verify_state.h"
 
 struct cn_root_map {
-    uint16_t header; /* slot of the function's header */
-    uint16_t count;
-    uint16_t slots[];
+    uint16_t header : 15; /* slot of the function's header */
+    uint16_t has_bits : 1;
+    uint16_t count;       /* of words */
+    uint16_t words[];     /* each a slot; or 16 bits, of which the lowest is the lowest slot's */
 };
 
 /* A place where a thread can stand, and the distance of its map from the function's code. */
@@ -30,6 +31,7 @@ struct cn_root_point {
 /* The maps of one function in the making. */
 struct cn_maps {
     struct cn_allocator allocator;
+    uint64_t limit;              /* no more bytes than this */
     uint8_t *bytes;              /* the maps, one after another */
     uint32_t used, room;
     struct cn_root_point *points;
@@ -39,6 +41,7 @@ struct cn_maps {
     uint32_t last;               /* the map of the state that had this version */
     uint64_t last_version;
     bool is_exhausted;           /* no memory was left */
+    bool is_too_large;           /* the limit was reached */
 };
 
 void cn_maps_free(struct cn_maps *maps);

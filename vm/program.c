@@ -306,6 +306,8 @@ static enum cn_status verify(struct cn_program *program, const struct cn_code *c
         memcpy(bytes, code->bytes, code->size);
     struct cn_verdict verdict = cn_verify(program, code, bytes, program->scratch, maps);
     shed_scratch(program);
+    if (verdict.status == CN_OK && maps->is_too_large)
+        return refuse_size(program, error);
     if (verdict.status == CN_OK && maps->is_exhausted)
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory for the maps of code");
     return verdict.status == CN_OK ? CN_OK : tell_verdict(program, code->func, &verdict, error);
@@ -314,7 +316,8 @@ static enum cn_status verify(struct cn_program *program, const struct cn_code *c
 enum cn_status cn_program_install(struct cn_program *program, const struct cn_code *code,
                                   struct cn_error *error)
 {
-    struct cn_maps maps = {.allocator = program->allocator};
+    struct cn_maps maps = {.allocator = program->allocator,
+                           .limit = program->code_size_max - program->code_size};
 
     if (code->func < program->module->func_count && cn_program_has(program, code->func))
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET, "function %u already has code",

@@ -22,8 +22,14 @@ static void mark_slots(struct cn_heap *heap, const union cn_slot *frame,
                        const struct cn_root_map *map, int64_t *work)
 {
     *work -= FRAME_WORK + map->count;
-    for (uint32_t i = 0; i < map->count; i++)
-        cn_heap_mark(heap, frame[map->slots[i]].u64);
+    for (uint32_t i = 0; i < map->count; i++) {
+        if (!map->has_bits) {
+            cn_heap_mark(heap, frame[map->words[i]].u64);
+            continue;
+        }
+        for (uint32_t bits = map->words[i]; bits != 0; bits &= bits - 1)
+            cn_heap_mark(heap, frame[i * 16 + (uint32_t)__builtin_ctz(bits)].u64);
+    }
 }
 
 /* Values one after another, as calls hand them over. */

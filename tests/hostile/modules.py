@@ -346,6 +346,54 @@ def memories():
             for i in range(20000)) + b'\x42\0', 1000), ACCEPTED
 
 
+def objects():
+    """Types of objects, and references in so many slots that their maps would be too large."""
+    any_ref, struct, sub = 0x6e, b'\x5f', b'\x50'
+    null = b'\xd0\x6e'
+
+    def with_types(types, code=b'', local_runs=()):
+        return module(section(TYPE, vector(types + [functype()])),
+                      section(FUNCTION, vector([leb(len(types))])),
+                      section(CODE, vector([body(code, local_runs)])))
+
+    yield 'calls below a growing stack of references', \
+        with_types([], (null + b'\x10\0') * 20000 + b'\x1a' * 20000), EITHER
+    yield 'calls between changes of many references', \
+        with_types([], (null + b'\x21\0\x10\0') * 20000, [(40000, any_ref)]), EITHER
+    yield 'labels below a growing stack of references', \
+        with_types([], (null + b'\x03\x40\x41\0\x0d\0\x0b') * 10000 + b'\x1a' * 10000), EITHER
+    yield 'a structure of 10000 fields, often read', \
+        with_types([struct + vector([b'\x7f\1'] * 10000)],
+                   b''.join(b'\x20\0\xfb\x02\0' + leb(i % 10000) + b'\x1a'
+                            for i in range(50000)), [(1, any_ref)]), REFUSED
+    yield 'the same of its own type', \
+        with_types([struct + vector([b'\x7f\1'] * 10000)],
+                   b''.join(b'\xd0\0\xfb\x02\0' + leb(i % 10000) + b'\x1a'
+                            for i in range(50000))), ACCEPTED
+    yield 'a structure of 10001 fields', \
+        with_types([struct + vector([b'\x7f\1'] * 10001)]), REFUSED
+    yield 'a structure made of 10000 values, often', \
+        with_types([struct + vector([b'\x7f\1'] * 10000)],
+                   (b'\x41\0' * 10000 + b'\xfb\0\0\x1a') * 20), ACCEPTED
+    yield '100000 different structures', \
+        with_types([struct + vector([b'\x63' + leb(i) + b'\1']) if i else struct + b'\0'
+                    for i in range(100000)]), EITHER
+    yield 'a group of 100000 structures that name each other', \
+        with_types([b'\x4e' + vector([struct + vector([b'\x63' + leb((i * 7) % 100000) + b'\1'])
+                                      for i in range(100000)])]), EITHER
+    yield 'a chain of 63 supertypes', \
+        with_types([sub + (b'\1' + leb(i - 1) if i else b'\0') + struct + b'\0'
+                    for i in range(64)]), ACCEPTED
+    yield 'a chain of 64 supertypes', \
+        with_types([sub + (b'\1' + leb(i - 1) if i else b'\0') + struct + b'\0'
+                    for i in range(65)]), REFUSED
+    yield 'casts of a cast of a cast', \
+        with_types([], null + b'\xfb\x17\x6b' * 100000 + b'\x1a'), ACCEPTED
+    yield 'branches on casts', \
+        with_types([], b'\x02\x6e' + null + b'\xfb\x18\3\0\x6e\x6b' * 50000 + END + b'\x1a'), \
+        EITHER
+
+
 def small_modules():
     """For a seed corpus."""
     yield 'sample', sample(), ACCEPTED
@@ -359,7 +407,7 @@ def all_modules():
     yield 'empty', HEADER, ACCEPTED
     yield 'no bytes at all', b'', REFUSED
     for group in (truncated, mutated, numbers, limits, deep, slow, order, names_section, many,
-                  memories):
+                  memories, objects):
         yield from group()
 
 

@@ -23,7 +23,7 @@ static struct cn_verdict verify(const struct cn_code *code)
     uint8_t *bytes = cn_alloc(cn_heap, code->size);
     if (code->size > 0)
         memcpy(bytes, code->bytes, code->size);
-    struct cn_maps maps = {.allocator = cn_heap};
+    struct cn_maps maps = {.allocator = cn_heap, .limit = 1 << 20};
     struct cn_verdict verdict = cn_verify(program, code, bytes, scratch, &maps);
     cn_maps_free(&maps);
     cn_free(cn_heap, bytes, code->size);
