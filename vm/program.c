@@ -182,12 +182,17 @@ static void sort_by_place(struct cn_program *program)
     program->newest_count = 0;
 }
 
-const struct cn_funcode *cn_program_find(struct cn_program *program, const uint8_t *pc)
+/* Held for a search or a sort, never while waiting for anything. */
+static void lock_order(struct cn_program *program)
+{
+    while (atomic_flag_test_and_set_explicit(&program->order_lock, memory_order_acquire))
+        ;
+}
+
+static const struct cn_funcode *find(const struct cn_program *program, const uint8_t *pc)
 {
     uint32_t low = 0, high;
 
-    if (program->newest_count > 0)
-        sort_by_place(program);
     for (high = program->sorted; low < high;) {
         uint32_t middle = low + (high - low) / 2;
         const struct cn_funcode *code = &program->funcs[program->by_place[middle]];
@@ -199,6 +204,16 @@ const struct cn_funcode *cn_program_find(struct cn_program *program, const uint8
             return code;
     }
     return NULL;
+}
+
+const struct cn_funcode *cn_program_find(struct cn_program *program, const uint8_t *pc)
+{
+    lock_order(program);
+    if (program->newest_count > 0)
+        sort_by_place(program);
+    const struct cn_funcode *found = find(program, pc);
+    atomic_flag_clear_explicit(&program->order_lock, memory_order_release);
+    return found;
 }
 
 /* ------------------------------------------------------------------ installing */
@@ -292,7 +307,9 @@ static enum cn_status publish(struct cn_program *program, const struct cn_code *
     made->frame = code->frame;
     made->entry_cost = code->entry_cost;
     program->code_size += size;
+    lock_order(program);
     program->newest[program->newest_count++] = code->func;
+    atomic_flag_clear_explicit(&program->order_lock, memory_order_release);
     program->installed++;
     return CN_OK;
 }

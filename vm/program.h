@@ -8,6 +8,7 @@
 #ifndef CN_VM_PROGRAM_H
 #define CN_VM_PROGRAM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "core/code.h"
@@ -46,6 +47,7 @@ struct cn_program {
     uint64_t code_size;       /* bytes installed, with maps */
     uint64_t code_size_max;   /* by the bodies' sizes; more is refused as CN_TOO_LARGE */
     uint32_t installed;       /* functions installed */
+    atomic_flag order_lock;   /* for the following: VMs look for code while others install some */
     uint32_t *by_place;       /* the first `sorted` installed ones, in the order of their bytes */
     uint32_t sorted;
     uint32_t *newest;         /* those that were installed since, in any order */
