@@ -228,6 +228,7 @@ OP(leave_fuel);
 OP(leave_trap);
 OP(leave_stack);
 OP(leave_bulk);
+OP(leave_collect);
 #define cn_leave_trap cn_op_leave_trap
 
 /* The table of all handlers: those of variant v are cn_handlers[cn_handler_first[v]] up to but

@@ -472,6 +472,15 @@ static bool phase_step(struct cn_store *store, int64_t *work)
     return true;
 }
 
+bool cn_heap_may_make_room(const struct cn_store *store, uint64_t bytes)
+{
+    const struct cn_heap *heap = store->heap;
+    uint64_t left = cn_account_left(store->account, CN_QUOTA_MEMORY);
+
+    return bytes > left && bytes - left <= heap->live + heap->allocated && heap->objects > 0 &&
+           !heap->is_fresh;
+}
+
 bool cn_heap_begin(struct cn_store *store)
 {
     if (store->heap->is_fresh)

@@ -67,6 +67,9 @@ uint64_t cn_heap_price_of_array(const struct cn_store *store, uint32_t type, uin
 
 /* ------------------------------------------------------------------ collecting */
 
+/* Whether the quota stands against so many bytes and a collection might help. */
+bool cn_heap_may_make_room(const struct cn_store *store, uint64_t bytes);
+
 /* Begins a collection when an allocation has failed. False when one has just been made: then
  * there is really no room. */
 bool cn_heap_begin(struct cn_store *store);

@@ -10,7 +10,7 @@
 
 #define CHUNK 4096u /* elements */
 
-static CN_HANDLER_CC void leave_to_collect(CN_PARAMS)
+OP(leave_collect)
 {
     SAVE(pc);
     t->stop = CN_STOP_COLLECT;
@@ -25,7 +25,7 @@ static CN_HANDLER_CC void leave_to_collect(CN_PARAMS)
     }                                                                                              \
     struct cn_object *made = (make);                                                               \
     if (CN_UNLIKELY(made == NULL))                                                                 \
-        CN_TAIL leave_to_collect(CN_ARGS(pc));                                                     \
+        CN_TAIL cn_op_leave_collect(CN_ARGS(pc));                                                  \
     FUEL -= cost;
 
 #define MAKE_STRUCT(type) MAKE(cn_heap_price(t->store, type), cn_heap_new(t->store, type))

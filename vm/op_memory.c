@@ -24,8 +24,13 @@
 OP(memory_grow)
 {
     struct cn_memory *memory = MEMORY_AT(CN_AT_MEMORY_GROW_mem);
-    int64_t before = cn_memory_grow(t->store, memory,
-                                    S64(CN_AT_MEMORY_GROW_a) & memory->address_mask);
+    const uint64_t pages = S64(CN_AT_MEMORY_GROW_a) & memory->address_mask;
+
+    /* Where only the quota stands against it, what is dead on the heap is freed first. */
+    if (pages <= UINT32_MAX && pages <= memory->pages_max - cn_memory_pages(memory) &&
+        CN_UNLIKELY(cn_heap_may_make_room(t->store, pages << memory->page_log2)))
+        CN_TAIL cn_op_leave_collect(CN_ARGS(pc));
+    int64_t before = cn_memory_grow(t->store, memory, pages);
 
     RELOAD_MEMORY();
     SET_S(CN_AT_MEMORY_GROW_d, before);

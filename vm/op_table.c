@@ -51,6 +51,9 @@ OP(table_grow)
     const uint64_t count = S64(CN_AT_TABLE_GROW_b) & table->index_mask;
     const int64_t price = price_of_growth(t, table, count);
 
+    if (count <= table->max - table->size && count <= UINT32_MAX &&
+        CN_UNLIKELY(cn_heap_may_make_room(t->store, count * sizeof(void *))))
+        CN_TAIL cn_op_leave_collect(CN_ARGS(pc));
     if (CN_UNLIKELY(FUEL < price)) {
         t->wanted = (uint64_t)price;
         CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));

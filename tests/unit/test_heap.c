@@ -307,3 +307,31 @@ Test(heap, gives_arrays_of_all_sizes_back)
     cr_expect_eq(cn_heap_stats(world.store).objects, 0);
     close_world(&world);
 }
+
+static const char growing[] =
+    "(module (type $b (array (mut i8))) (memory 0 100) (table $t 0 10000000 anyref)"
+    " (func $waste (loop $l (drop (array.new_default $b (i32.const 1000)))"
+    "   (br_if $l (i32.const 0))))"
+    " (func (export \"memory\") (param i32) (result i32)"
+    "  (loop $l (call $waste) (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))"
+    "  (memory.grow (i32.const 10)))"
+    " (func (export \"table\") (param i32) (result i32)"
+    "  (loop $l (call $waste) (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))"
+    "  (table.grow $t (ref.i31 (i32.const 1)) (i32.const 80000)))"
+    " (func (export \"both\") (param i32) (result i32)"
+    "  (memory.grow (local.get 0))))";
+
+Test(heap, makes_room_for_memories_and_tables)
+{
+    struct world world;
+
+    for (int i = 0; i < 2; i++) {
+        open_world(&world, growing);
+        world.account.limit[CN_QUOTA_MEMORY] = world.account.used[CN_QUOTA_MEMORY] + 800000;
+        cr_expect_eq(call(&world, i ? "table" : "memory", 200), 0);
+        cr_expect_eq(cn_heap_stats(world.store).collections, 1);
+        cr_expect_eq(call(&world, "both", 20), UINT32_MAX, "there is really no room");
+        cr_expect_eq(call(&world, "both", UINT32_MAX), UINT32_MAX);
+        close_world(&world);
+    }
+}
