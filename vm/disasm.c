@@ -154,6 +154,8 @@ static void put_field(struct text *text, struct fields *fields, const struct cn_
     put_separator(text, fields);
     if (field->kind == CN_FIELD_REFTYPE)
         put_ref_type(text, (uint32_t)value);
+    else if (field->kind == CN_FIELD_CAST)
+        put(text, "%s0x%" PRIx64, cn_field_prefix(CN_FIELD_CAST), value);
     else if (field->kind == CN_FIELD_BITS32 || field->kind == CN_FIELD_BITS64)
         put_bits(text, value);
     else

@@ -69,6 +69,7 @@ struct cn_heap {
     struct block **swept;
     struct large **swept_large;
     uint64_t survivors;         /* bytes */
+    uint64_t root_work;         /* spent on finding roots */
 };
 
 /* The end of the grey list, so that every member's link is set. */
@@ -438,18 +439,31 @@ static void begin(struct cn_store *store)
     heap->swept_class = 0;
     heap->swept = NULL;
     heap->swept_large = &heap->larges;
-    heap->survivors = 0;
+    heap->survivors = heap->root_work = 0;
     cn_roots_begin(&heap->roots, store);
 }
 
 static void end(struct cn_heap *heap)
 {
     heap->phase = IDLE;
+    /* What a collection costs, in objects and in roots, is paid for by what was allocated. */
+    uint64_t threshold = heap->survivors + heap->root_work * sizeof(uint64_t);
+
     heap->live = heap->survivors;
     heap->allocated = 0;
-    heap->threshold = heap->live > THRESHOLD_MIN ? heap->live : THRESHOLD_MIN;
+    heap->threshold = threshold > THRESHOLD_MIN ? threshold : THRESHOLD_MIN;
     heap->is_fresh = true;
     heap->collections++;
+}
+
+static bool roots_step(struct cn_store *store, int64_t *work)
+{
+    struct cn_heap *heap = store->heap;
+    int64_t before = *work;
+    bool done = cn_roots_step(&heap->roots, store, work);
+
+    heap->root_work += (uint64_t)(before - *work);
+    return done;
 }
 
 /* True when the phase is over. */
@@ -459,7 +473,7 @@ static bool phase_step(struct cn_store *store, int64_t *work)
 
     switch (heap->phase) {
     case ROOTS:
-        return cn_roots_step(&heap->roots, store, work);
+        return roots_step(store, work);
     case MARK:
         return mark_step(heap, work);
     case SWEEP_SMALL:
