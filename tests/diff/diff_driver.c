@@ -1,7 +1,7 @@
 /* Calls every function that a generated module exports with a few arguments, and prints what
  * came of each call: the result's bits or the kind of trap, and a hash of the memory.
  *
- *   diff_driver [--preempt] MODULE.wasm...
+ *   diff_driver [--preempt] MODULE.wasm...    --preempt also collects at every allocation
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "loader/load.h"
 #include "tests/diff/machine.h"
+#include "vm/heap.h"
 
 static int preempt;
 
@@ -139,6 +140,7 @@ int main(int argc, char **argv)
         cn_account_init(&account);
         if (cn_store_new(&store, &account) != CN_OK)
             return 2;
+        cn_heap_collect_always(store, preempt);
         if (run(argv[i], store, &error) != CN_OK)
             printf("refused: %s\n", error.text);
         cn_store_free(store);

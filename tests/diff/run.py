@@ -3,7 +3,8 @@
 
   run.py --cordon PATH/cordon [--node PATH/node] [--count N] [--seed S]
 
-Cordon's side is tests/diff_driver beside the command: plain, and preempted at every safepoint.
+Cordon's side is tests/diff_driver beside the command: plain, and preempted at every safepoint with
+its heap collected at every allocation.
 The other side is node: --node, $CORDON_NODE, the one on PATH, or where that is old one from npm.
 From version 24 on it runs what generate.py makes of WebAssembly 3.0, every other module with
 all of it; an older one gets 2.0 alone, and the last line but one says so. Results, kinds of traps
@@ -108,7 +109,8 @@ def run_batch(driver, node, version, seeds, folder):
         if first is not True:
             failures.append((seed, f'cordon: {first[0]}; node: {first[1]}'))
         elif plain.get(path) != preempted.get(path):
-            failures.append((seed, 'preempted at every safepoint it came out differently'))
+            failures.append((seed, 'preempted and collected everywhere it came out '
+                             'differently'))
     return failures
 
 
