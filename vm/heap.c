@@ -22,6 +22,8 @@
 #define SCAN_CHUNK 1024u
 #define MARK_WORK 8           /* an object's header is rarely in a cache */
 #define FREE_WORK 16          /* giving memory back, for each KiB: the host's pages have to be */
+#define BARREN_PART 64        /* less than this part of what a collection costs was allocated */
+#define BARREN_MAX 8
 #define POISON 0xa5
 
 static const uint16_t cell_sizes[] = {24,  32,  40,  48,  56,  64,   80,   96,   112,
@@ -70,6 +72,7 @@ struct cn_heap {
     struct large **swept_large;
     uint64_t survivors;         /* bytes */
     uint64_t root_work;         /* spent on finding roots */
+    uint32_t barren;            /* collections in a row that were soon followed by another */
 };
 
 /* The end of the grey list, so that every member's link is set. */
@@ -495,11 +498,23 @@ bool cn_heap_may_make_room(const struct cn_store *store, uint64_t bytes)
            !heap->is_fresh;
 }
 
+/* A guest that always needs a little more than there is would be collected for each of its
+ * objects: after a few collections in a row that gave next to nothing there is no room. */
+static bool is_thrashing(struct cn_heap *heap)
+{
+    bool is_barren = heap->allocated < heap->threshold / BARREN_PART && !heap->always;
+
+    heap->barren = is_barren ? heap->barren + 1 : 0;
+    return heap->barren > BARREN_MAX;
+}
+
 bool cn_heap_begin(struct cn_store *store)
 {
-    if (store->heap->is_fresh)
+    struct cn_heap *heap = store->heap;
+
+    if (heap->is_fresh || (heap->phase == IDLE && is_thrashing(heap)))
         return false;
-    if (store->heap->phase == IDLE)
+    if (heap->phase == IDLE)
         begin(store);
     return true;
 }

@@ -335,3 +335,28 @@ Test(heap, makes_room_for_memories_and_tables)
         close_world(&world);
     }
 }
+
+static const char tight[] =
+    "(module (type $c (struct (field (ref null $c)))) (global $g (mut (ref null $c)) (ref.null $c))"
+    " (func (export \"fill\") (param i32) (result i32)"
+    "  (loop $l (global.set $g (struct.new $c (global.get $g)))"
+    "   (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (i32.const 0))"
+    " (func (export \"waste\") (param i32) (result i32)"
+    "  (loop $l (drop (struct.new_default $c))"
+    "   (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (i32.const 0)))";
+
+/* With room for a handful of objects beside a million that live. */
+Test(heap, does_not_collect_for_every_object)
+{
+    struct world world;
+
+    open_world(&world, tight);
+    call(&world, "fill", 1000000);
+    cn_store_collect(world.store);
+    world.account.limit[CN_QUOTA_MEMORY] = world.account.used[CN_QUOTA_MEMORY];
+    uint64_t before = cn_heap_stats(world.store).collections;
+    begin(&world, "waste", 10000000);
+    cr_expect_eq(finish(&world, INT64_MAX), CN_STOP_FAILED);
+    cr_expect_lt(cn_heap_stats(world.store).collections, before + 20);
+    close_world(&world);
+}
