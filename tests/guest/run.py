@@ -182,6 +182,24 @@ def quotas(bench):
 
 
 @test
+def jumps(bench):
+    """setjmp and longjmp; a longjmp whose function is gone ends the guest, not the host."""
+    equal(bench.run("jumps").stdout, "0 failed\n", "output")
+    equal(bench.run("jumps", "stale").returncode, 134, "exit code of a stale jump")
+
+
+@test
+def iso_c(bench):
+    """What ISO C has beside wasi-libc, with a /tmp and without."""
+    equal(bench.run("iso_c").stdout, "0 -1 none\nno file\n", "output without /tmp")
+    folder = bench.folder / "temporary"
+    folder.mkdir()
+    options = ["--dir", f"{folder}::/tmp"]
+    equal(bench.run("iso_c", options=options).stdout, "0 -1 free\n12345\n", "output")
+    equal(list(folder.iterdir()), [], "what is left in /tmp")
+
+
+@test
 def no_listeners(bench):
     equal(bench.run("listeners", "0").stdout, "ok\n", "output")
     equal(bench.run("listeners", "0", options=["--dir", "/tmp::/a"]).stdout, "ok\n", "output")

@@ -54,6 +54,7 @@ CASES = [
     Case("lua text", recipes.lua, ["text.lua", "one", "two words"], script("text.lua")),
     Case("lua files", recipes.lua, ["files.lua"], script("files.lua"),
          lambda: SCRIPTS / "input.txt", quick=True),
+    Case("lua errors", recipes.lua, ["errors.lua"], script("errors.lua"), quick=True),
     Case("lua exit code", recipes.lua, ["-e", "print(1) io.stdout:flush() os.exit(7)"],
          expected=b"1\n"),
     Case("quickjs engine", recipes.quickjs, ["engine.js", "a", "b c"], script("engine.js")),

@@ -11,6 +11,7 @@ import store
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST_CC = HERE.parent.parent / "tools" / "guest-cc"
 SHIM = HERE / "shim"
+STDLIB = HERE.parent.parent / "stdlib"
 ESBUILD = "0.27.2"
 PYTHON = "3.12.0"
 
@@ -22,12 +23,12 @@ GUEST = ["-nocordon", f"-I{SHIM}", "-include", SHIM / "no_processes.h",
          "-Wl,-z,stack-size=4194304"]
 
 
-def compile_both(name, sources, flags, guest_flags=(), native_flags=()):
+def compile_both(name, sources, flags, guest_flags=(), native_flags=(), shim=GUEST):
     """(guest, native) built from the same sources with the flags."""
     flags = ["-O2", "-w", *flags]
-    guest_flags = [*flags, *GUEST, *guest_flags]
-    shims = sorted(SHIM.iterdir())
-    key = store.digest(name, *sources, *guest_flags, *native_flags, *shims, GUEST_CC)
+    guest_flags = [*flags, *shim, *guest_flags]
+    library = [path for folder in (SHIM, STDLIB) for path in sorted(folder.rglob("*.[ch]"))]
+    key = store.digest(name, *sources, *guest_flags, *native_flags, *library, GUEST_CC)
 
     def fill(folder):
         store.call([GUEST_CC, *guest_flags, "-o", folder / f"{name}.wasm", *sources], folder,
@@ -40,13 +41,11 @@ def compile_both(name, sources, flags, guest_flags=(), native_flags=()):
 
 @functools.cache
 def lua():
-    """Without setjmp an error ends the program: nothing catches it. The seed of string hashes
-    is fixed, because a run is compared with another one by the operators it executed."""
+    """As anybody would build it: no shim, no switch. Only the seed of string hashes is fixed,
+    because a run is compared with another one by the operators it executed."""
     tree = fetch.debian_source("lua5.4") / "src"
     sources = sorted(path for path in tree.glob("*.c") if path.name != "luac.c")
-    guest = ["-DLUAI_THROW(L,c)=__builtin_trap()", "-DLUAI_TRY(L,c,a)={ a }",
-             "-Dluai_jmpbuf=int"]
-    return compile_both("lua", sources, ["-Dluai_makeseed(L)=42"], guest)
+    return compile_both("lua", sources, ["-Dluai_makeseed(L)=42"], shim=())
 
 
 @functools.cache

@@ -11,14 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Lua's os library. */
-#ifndef L_tmpnam
-#define L_tmpnam 20
-#endif
-#define system(command) ((command) ? -1 : 0)
-#define tmpfile() ((FILE *)0)
-#define tmpnam(buffer) ((char *)0)
-
 /* SQLite's Unix file system. */
 #define F_RDLCK 0
 #define F_WRLCK 1
