@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/internal.h"
@@ -113,19 +114,44 @@ bool cordon_config_stdio(cordon_config_t *config, int number, int fd, cordon_err
     return true;
 }
 
+/* Takes the descriptor over, whether it succeeds or not. */
+static bool add_dir(cordon_config_t *config, int fd, const char *guest, bool read_only,
+                    cordon_error_t *error)
+{
+    const char *kept = NULL;
+
+    if (grow(&config->dirs, config->dir_count, &config->dir_room, sizeof *config->dirs, error))
+        kept = keep(config, guest, error);
+    if (kept == NULL) {
+        close(fd);
+        return false;
+    }
+    config->dirs[config->dir_count++] = (struct cn_wasi_dir){fd, kept, read_only};
+    return true;
+}
+
 bool cordon_config_dir(cordon_config_t *config, const char *path, const char *guest,
                        bool read_only, cordon_error_t *error)
 {
-    if (!grow(&config->dirs, config->dir_count, &config->dir_room, sizeof *config->dirs, error))
-        return false;
-    const char *kept = keep(config, guest, error);
-    if (kept == NULL)
-        return false;
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
     if (fd < 0)
         return cn_api_fail(error, CORDON_IO, "directory %s: %s", path, strerror(errno));
-    config->dirs[config->dir_count++] = (struct cn_wasi_dir){fd, kept, read_only};
-    return true;
+    return add_dir(config, fd, guest, read_only, error);
+}
+
+bool cordon_config_dir_fd(cordon_config_t *config, int fd, const char *guest, bool read_only,
+                          cordon_error_t *error)
+{
+    struct stat status;
+    int own = fstat(fd, &status) == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+    if (own < 0)
+        return cn_api_fail(error, CORDON_IO, "directory %s: %s", guest, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return add_dir(config, own, guest, read_only, error);
+    close(own);
+    return cn_api_fail(error, CORDON_MISUSE, "directory %s: the descriptor is of none", guest);
 }
 
 /* ------------------------------------------------------------------ listeners */
@@ -187,6 +213,20 @@ static int open_listener(const struct sockaddr_storage *address, socklen_t size)
     return -1;
 }
 
+/* Takes the descriptor over, whether it succeeds or not. */
+static bool add_listener(cordon_config_t *config, int fd, uint16_t *port, cordon_error_t *error)
+{
+    if (!grow(&config->listeners, config->listener_count, &config->listener_room,
+              sizeof *config->listeners, error)) {
+        close(fd);
+        return false;
+    }
+    config->listeners[config->listener_count++] = fd;
+    if (port != NULL)
+        *port = port_of(fd);
+    return true;
+}
+
 bool cordon_config_listen(cordon_config_t *config, const char *address, uint16_t *port,
                           cordon_error_t *error)
 {
@@ -197,16 +237,34 @@ bool cordon_config_listen(cordon_config_t *config, const char *address, uint16_t
         return cn_api_fail(error, CORDON_MISUSE,
                            "listener \"%s\": expected a numeric ADDRESS:PORT such as "
                            "127.0.0.1:8080 or [::1]:8080", address);
-    if (!grow(&config->listeners, config->listener_count, &config->listener_room,
-              sizeof *config->listeners, error))
-        return false;
     int fd = open_listener(&parsed, size);
     if (fd < 0)
         return cn_api_fail(error, CORDON_IO, "listener %s: %s", address, strerror(errno));
-    config->listeners[config->listener_count++] = fd;
-    if (port != NULL)
-        *port = port_of(fd);
-    return true;
+    return add_listener(config, fd, port, error);
+}
+
+/* An option of the socket; -1 when it is no socket or has no such option. */
+static int option_of(int fd, int option)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+bool cordon_config_listener_fd(cordon_config_t *config, int fd, uint16_t *port,
+                               cordon_error_t *error)
+{
+    int family = option_of(fd, SO_DOMAIN);
+
+    if (option_of(fd, SO_ACCEPTCONN) != 1 || option_of(fd, SO_TYPE) != SOCK_STREAM ||
+        (family != AF_INET && family != AF_INET6))
+        return cn_api_fail(error, CORDON_MISUSE,
+                           "listener: descriptor %d is no listening TCP socket", fd);
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return cn_api_fail(error, CORDON_IO, "listener: %s", strerror(errno));
+    return add_listener(config, own, port, error);
 }
 
 /* ------------------------------------------------------------------ quotas */

@@ -91,6 +91,26 @@ enum cli_unit cli_quota_unit(cordon_quota_t quota)
     return units[quota];
 }
 
+bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, char *why)
+{
+    static const char *const examples[] = {
+        [CLI_BYTES] = "a size such as 64m", [CLI_COUNT] = "a number",
+        [CLI_NANOSECONDS] = "a time such as 10s or 500ms",
+        [CLI_MILLICORES] = "a number of cores such as 0.5",
+    };
+    enum cli_unit unit = cli_quota_unit(quota);
+
+    if (!cli_parse_amount(text, unit, value)) {
+        snprintf(why, CLI_WHY_MAX, "expected %s, or unlimited", examples[unit]);
+        return false;
+    }
+    if (unit == CLI_MILLICORES && *value == 0) {
+        snprintf(why, CLI_WHY_MAX, "with less than 0.001 cores nothing would ever run");
+        return false;
+    }
+    return true;
+}
+
 static void format_bytes(uint64_t amount, char *text, size_t size)
 {
     static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/build.h"
+#include "cli/command.h"
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -30,7 +31,7 @@ static int run_with(struct cli_options *options, int argc, char **argv)
     if (!cli_options_parse(options, argc, argv))
         return 125;
     if (options->help) {
-        cli_help();
+        cli_help_run();
         return 0;
     }
     if (options->version) {
@@ -58,49 +59,46 @@ static int run(int argc, char **argv)
     return code;
 }
 
-/* What the developers' commands understand beside their own arguments: --help. */
-static bool wants_help(int argc, char **argv)
+static bool is_help(const char *word)
 {
-    return argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-static bool is_developers(const char *command)
-{
-    static const char *const commands[] = {"check", "dump", "wast", "build", "print"};
+/* The rows of command.def; without a function: `run`, which takes its own name too. */
+static int (*const commands[CLI_COMMAND_COUNT])(int argc, char **argv) = {
+    [CLI_COMMAND_check] = cli_check, [CLI_COMMAND_dump] = cli_dump,
+    [CLI_COMMAND_build] = cli_build, [CLI_COMMAND_print] = cli_print,
+    [CLI_COMMAND_wast] = cli_wast,
+};
 
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (strcmp(command, commands[i]) == 0)
-            return true;
-    return false;
+/* A word that is neither a command nor a file was probably meant as a command. */
+static bool is_misspelt(const char *word)
+{
+    const char *near = strpbrk(word, "-./") == NULL ? cli_command_near(word) : NULL;
+
+    if (near == NULL || access(word, F_OK) == 0)
+        return false;
+    cli_complain("%s: no such file, and no such command; did you mean %s? (cordon --help)", word,
+                 near);
+    return true;
 }
 
 static int dispatch(int argc, char **argv)
 {
-    const char *command = argc > 1 ? argv[1] : "";
+    const char *word = argc > 1 ? argv[1] : "";
+    enum cli_command command = cli_command_named(word);
 
-    if (strcmp(command, "run") == 0)
-        return run(argc - 1, argv + 1);
-    if (is_developers(command) && wants_help(argc, argv))
-        command = "help";
-    if (strcmp(command, "check") == 0)
-        return cli_check(argc - 2, argv + 2);
-    if (strcmp(command, "dump") == 0)
-        return cli_dump(argc - 2, argv + 2);
-    if (strcmp(command, "build") == 0)
-        return cli_build(argc - 2, argv + 2);
-    if (strcmp(command, "print") == 0)
-        return cli_print(argc - 2, argv + 2);
-    if (strcmp(command, "wast") == 0)
-        return cli_wast(argc - 2, argv + 2);
-    if (strcmp(command, "help") == 0) {
+    if (argc == 1 || is_help(word) || strcmp(word, "help") == 0) {
         cli_help();
+        return argc == 1 ? 125 : 0;
+    }
+    if (command == CLI_COMMAND_COUNT)
+        return is_misspelt(word) ? 127 : run(argc, argv);
+    if (argc > 2 && is_help(argv[2])) {
+        cli_help_command(command);
         return 0;
     }
-    if (argc == 1) {
-        cli_help();
-        return 125;
-    }
-    return run(argc, argv);
+    return commands[command] ? commands[command](argc - 2, argv + 2) : run(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -113,14 +113,9 @@ static void default_text(uint64_t value, enum cli_unit unit, char *text, size_t 
     snprintf(text, size, " [%llu%s]", (unsigned long long)value, names[i]);
 }
 
-void cli_help(void)
+void cli_help_run(void)
 {
-    printf("usage: cordon [run] [options] app.wasm [args]     run it under quotas\n"
-           "       cordon check app.wasm                      validate, verify, show imports\n"
-           "       cordon dump app.wasm [function]            show its register code\n"
-           "       cordon build app.wat [-o app.wasm]         text to the binary format\n"
-           "       cordon print app.wasm [-o app.wat]         and back\n"
-           "       cordon wast [--json] script.wast...        run scripts of the test suite\n"
+    printf("usage: cordon [run] [options] app.wasm [args]\n"
            "options:\n");
     for (int i = 0; i < OPTION_QUOTAS; i++)
         if (rows[i].help != NULL)
@@ -169,35 +164,23 @@ static void complain_unknown(const char *argument)
     names[count] = NULL;
     const char *nearest = cordon_suggest(argument + strspn(argument, "-"), names);
     if (nearest != NULL)
-        cli_complain("unknown option %s; did you mean --%s? (cordon --help lists all)", argument,
-                     nearest);
+        cli_complain("unknown option %s; did you mean --%s? (cordon run --help lists all)",
+                     argument, nearest);
     else
-        cli_complain("unknown option %s (cordon --help lists all)", argument);
+        cli_complain("unknown option %s (cordon run --help lists all)", argument);
 }
 
 /* ------------------------------------------------------------------ taking them in */
 
 static bool set_limit(struct cli_options *options, int quota, const char *text)
 {
-    static const char *const examples[] = {
-        [CLI_BYTES] = "a size such as 64m", [CLI_COUNT] = "a number",
-        [CLI_NANOSECONDS] = "a time such as 10s or 500ms",
-        [CLI_MILLICORES] = "a number of cores such as 0.5",
-    };
-    enum cli_unit unit = cli_quota_unit((cordon_quota_t)quota);
-    char name[40];
+    char name[40], why[CLI_WHY_MAX];
 
-    if (!cli_parse_amount(text, unit, &options->limit[quota])) {
-        cli_complain("--%s %s: expected %s, or unlimited",
-                     dashed(rows[OPTION_QUOTAS + quota].name, name, sizeof name), text,
-                     examples[unit]);
-        return false;
-    }
-    if (unit == CLI_MILLICORES && options->limit[quota] == 0) {
-        cli_complain("--cpus %s: with less than 0.001 cores nothing would ever run", text);
-        return false;
-    }
-    return true;
+    if (cli_parse_quota((cordon_quota_t)quota, text, &options->limit[quota], why))
+        return true;
+    cli_complain("--%s %s: %s", dashed(rows[OPTION_QUOTAS + quota].name, name, sizeof name), text,
+                 why);
+    return false;
 }
 
 static bool set_option(struct cli_options *options, int option, const char *value)

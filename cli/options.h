@@ -37,8 +37,13 @@ bool cli_parse_amount(const char *text, enum cli_unit unit, uint64_t *result);
 enum cli_unit cli_quota_unit(cordon_quota_t quota);
 char *cli_format_amount(uint64_t amount, enum cli_unit unit, char *text, size_t size);
 
-/* Prints --help on stdout. */
-void cli_help(void);
+/* What somebody gives a quota, checked; on a mistake false, and what was expected in `why`, which
+ * has room for CLI_WHY_MAX. */
+#define CLI_WHY_MAX 120
+bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, char *why);
+
+/* Prints `cordon run --help` on stdout. */
+void cli_help_run(void);
 
 /* One line on stderr: "cordon: ...". Control characters in what it says are shown as '?'. */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

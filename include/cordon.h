@@ -218,6 +218,12 @@ CORDON_API bool cordon_config_dir(cordon_config_t *config, const char *path, con
  * port, which matters when 0 was asked for; `port` may be NULL. */
 CORDON_API bool cordon_config_listen(cordon_config_t *config, const char *address,
                                      uint16_t *port, cordon_error_t *error);
+/* The same from descriptors that are open already, for a process that was handed them by another:
+ * a directory, and a listening TCP socket. They are duplicated; the caller's stay its own. */
+CORDON_API bool cordon_config_dir_fd(cordon_config_t *config, int fd, const char *guest,
+                                     bool read_only, cordon_error_t *error);
+CORDON_API bool cordon_config_listener_fd(cordon_config_t *config, int fd, uint16_t *port,
+                                          cordon_error_t *error);
 CORDON_API bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota,
                                     uint64_t value, cordon_error_t *error);
 
