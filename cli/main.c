@@ -7,6 +7,7 @@
 
 #include "cli/build.h"
 #include "cli/command.h"
+#include "cli/conform.h"
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -68,7 +69,7 @@ static bool is_help(const char *word)
 static int (*const commands[CLI_COMMAND_COUNT])(int argc, char **argv) = {
     [CLI_COMMAND_check] = cli_check, [CLI_COMMAND_dump] = cli_dump,
     [CLI_COMMAND_build] = cli_build, [CLI_COMMAND_print] = cli_print,
-    [CLI_COMMAND_wast] = cli_wast,
+    [CLI_COMMAND_wast] = cli_wast,   [CLI_COMMAND_conform] = cli_conform,
 };
 
 /* A word that is neither a command nor a file was probably meant as a command. */

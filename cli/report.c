@@ -33,8 +33,7 @@ static size_t utf8_size(const unsigned char *text)
     return size;
 }
 
-/* A JSON string; what is no UTF-8 becomes a replacement character. */
-static void put_string(FILE *out, const char *string)
+void cli_report_string(FILE *out, const char *string)
 {
     const unsigned char *text = (const unsigned char *)string;
 
@@ -102,7 +101,7 @@ static void put_frames(FILE *out, const cordon_result_t *result)
     fputs(",\n  \"backtrace\": [", out);
     for (uint32_t i = 0; i < result->frame_count; i++) {
         fprintf(out, "%s\n    {\"function\": ", i ? "," : "");
-        put_string(out, result->frames[i].function);
+        cli_report_string(out, result->frames[i].function);
         fprintf(out, ", \"index\": %u, \"offset\": %llu}", result->frames[i].index,
                 (unsigned long long)result->frames[i].offset);
     }
@@ -112,17 +111,17 @@ static void put_frames(FILE *out, const cordon_result_t *result)
 static void put_report(FILE *out, const struct cli_report *report)
 {
     fputs("{\n  \"module\": ", out);
-    put_string(out, report->module);
+    cli_report_string(out, report->module);
     fputs(",\n  \"status\": ", out);
-    put_string(out, report->status);
+    cli_report_string(out, report->status);
     fprintf(out, ",\n  \"exit_code\": %d,\n  \"signal\": %d,\n  \"quota\": ", report->exit_code,
             report->signal);
     if (report->quota < CORDON_QUOTA_COUNT)
-        put_string(out, quotas[report->quota].key);
+        cli_report_string(out, quotas[report->quota].key);
     else
         fputs("null", out);
     fputs(",\n  \"message\": ", out);
-    put_string(out, report->message);
+    cli_report_string(out, report->message);
     fputs(",\n  \"listeners\": [", out);
     for (int i = 0; i < report->port_count; i++)
         fprintf(out, "%s%u", i ? ", " : "", report->ports[i]);

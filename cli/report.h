@@ -2,6 +2,8 @@
 #ifndef CN_CLI_REPORT_H
 #define CN_CLI_REPORT_H
 
+#include <stdio.h>
+
 #include "cli/options.h"
 
 #define CLI_LISTENERS_MAX 64
@@ -25,6 +27,9 @@ char *cli_report_text(const struct cli_report *report, size_t *size);
 
 /* Writes the JSON to an open descriptor; false when it could not. */
 bool cli_report_meta(const struct cli_report *report, int fd);
+
+/* A JSON string; what is no UTF-8 becomes a replacement character. */
+void cli_report_string(FILE *out, const char *string);
 
 void cli_report_stats(const struct cli_report *report);
 

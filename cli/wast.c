@@ -6,6 +6,7 @@
 
 #include "cli/file.h"
 #include "cli/options.h"
+#include "cli/report.h"
 
 struct command {
     struct wast_options options;
@@ -47,34 +48,19 @@ static bool wants_single(const char *path)
     return strstr(path, "proposals/threads/") != NULL;
 }
 
-static void print_escaped(const char *text)
-{
-    putchar('"');
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < ' ')
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    putchar('"');
-}
-
 static void print_json(const char *path, const struct wast_result *result, bool is_first)
 {
     printf("%s{\"file\":", is_first ? "" : ",\n");
-    print_escaped(path);
+    cli_report_string(stdout, path);
     printf(",\"passed\":%u,\"failed\":%u,\"skipped\":0", result->passed, result->failed);
     if (result->failed > 0) {
         printf(",\"first_failure\":{\"line\":%u,\"column\":%u,\"command\":", result->line,
                result->column);
-        print_escaped(result->command);
+        cli_report_string(stdout, result->command);
         printf(",\"expected\":");
-        print_escaped(result->expected);
+        cli_report_string(stdout, result->expected);
         printf(",\"found\":");
-        print_escaped(result->found);
+        cli_report_string(stdout, result->found);
         putchar('}');
     }
     putchar('}');

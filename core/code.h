@@ -9,6 +9,7 @@
 #ifndef CN_CORE_CODE_H
 #define CN_CORE_CODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -83,5 +84,8 @@ struct cn_code {
     uint32_t handler_count;
     struct cn_handler_entry *handlers;
 };
+
+/* Whether they say the same, to the byte. The labels' references are in range. */
+bool cn_code_equal(const struct cn_code *a, const struct cn_code *b);
 
 #endif

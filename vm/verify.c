@@ -321,9 +321,8 @@ static enum cn_status give_result(struct cn_verifier *v, const struct insn *insn
     }
     if (insn->result == NO_SLOT)
         return CN_OK;
-    if (of == CN_OF_V128)
-        CN_TRY(cn_give_slot(v, insn->result + 1, CN_KIND_NUMBER));
-    return cn_give_slot(v, insn->result, result_kind(insn));
+    CN_TRY(cn_give_slot(v, insn->result, result_kind(insn)));
+    return of == CN_OF_V128 ? cn_give_slot(v, insn->result + 1, CN_KIND_NUMBER) : CN_OK;
 }
 
 /* ------------------------------------------------------------------ branches */

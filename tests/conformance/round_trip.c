@@ -38,31 +38,6 @@ static void add_line(void *context, const char *text)
     sheet->text[sheet->used++] = '\n';
 }
 
-static bool same_labels(const struct cn_code *a, const struct cn_code *b)
-{
-    if (a->label_count != b->label_count)
-        return false;
-    for (uint32_t i = 0; i < a->label_count; i++) {
-        const struct cn_label *x = &a->labels[i], *y = &b->labels[i];
-        if (x->offset != y->offset || x->live != y->live || x->ref_count != y->ref_count)
-            return false;
-        for (uint32_t j = 0; j < x->ref_count; j++) {
-            const struct cn_ref_slot *p = &a->refs[x->ref_first + j];
-            const struct cn_ref_slot *q = &b->refs[y->ref_first + j];
-            if (p->slot != q->slot || p->type != q->type)
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool same_code(const struct cn_code *a, const struct cn_code *b)
-{
-    return a->func == b->func && a->frame == b->frame && a->header == b->header &&
-           a->entry_cost == b->entry_cost && a->size == b->size &&
-           memcmp(a->bytes, b->bytes, a->size) == 0 && same_labels(a, b);
-}
-
 static const char *check_text(const struct cn_module *module, const struct cn_code *code,
                               struct sheet *sheet, struct cn_error *error)
 {
@@ -76,7 +51,7 @@ static const char *check_text(const struct cn_module *module, const struct cn_co
     struct cn_bytes text = {(const uint8_t *)sheet->text, sheet->used};
     if (cn_asm(text, &arena, &again, error) != CN_OK)
         problem = error->text;
-    else if (!same_code(code, &again))
+    else if (!cn_code_equal(code, &again))
         problem = "the text gives other code";
     cn_arena_release(&arena);
     return problem;

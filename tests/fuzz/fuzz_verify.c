@@ -16,18 +16,20 @@
 /* Types of the sample module. */
 #define STRUCT 8u
 #define FIRST_ARRAY 9u
+#define OTHER_STRUCT 12u
+#define OTHER_ARRAYS 7u /* behind it */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A function in the making. The frame is: parameters or results, header, objects, numbers,
- * funcrefs, externrefs, and from `window` on what calls use. */
+ * funcrefs, externrefs, exnrefs, and from `window` on what calls use. */
 struct draft {
     const uint8_t *data;
     size_t left;
     const struct cn_module *module;
     const struct cn_functype *type;
     struct cn_code code;
-    uint32_t objects, numbers, funcs, externs, window;
+    uint32_t objects, numbers, funcs, externs, exns, window;
     unsigned accumulators; /* which are set, as far as we know */
     uint8_t bytes[CODE_ROOM] __attribute__((aligned(8)));
     struct cn_label labels[LABELS_MAX];
@@ -84,6 +86,8 @@ static uint32_t slot_of(struct draft *draft, cn_valtype type)
         return draft->externs + i % REFS;
     if (type == CN_ANYREF)
         return draft->objects + i % REFS;
+    if (type == CN_EXNREF)
+        return draft->exns + i % REFS;
     return draft->numbers + i % (type == CN_V128 ? NUMBERS - 1 : NUMBERS);
 }
 
@@ -97,6 +101,8 @@ static cn_valtype type_of(struct draft *draft, uint8_t of, cn_valtype any)
         return CN_EXTERNREF;
     case CN_OF_OBJ:
         return CN_ANYREF;
+    case CN_OF_EXN:
+        return CN_EXNREF;
     case CN_OF_V128:
         return CN_V128;
     case CN_OF_ANY:
@@ -138,9 +144,22 @@ static void append_moves(struct draft *draft, const cn_valtype *types, uint32_t 
     }
 }
 
+/* A number of something where most hold values of one type and one holds such references. */
+static uint32_t choose_holder(struct draft *draft, cn_valtype any, const uint32_t holders[3],
+                              uint32_t others)
+{
+    if (any == CN_EXTERNREF)
+        return holders[0];
+    if (any == CN_ANYREF)
+        return holders[1];
+    return any == CN_EXNREF ? holders[2] : others * choose(draft, 2);
+}
+
 /* A value for a field that is no operand. */
 static uint64_t choose_field(struct draft *draft, enum cn_field_kind kind, cn_valtype any)
 {
+    /* Of the sample module: externref, anyref, exnref. */
+    static const uint32_t globals[] = {2, 7, 8}, tables[] = {1, 3, 4}, elements[] = {1, 2, 3};
     const struct cn_module *module = draft->module;
     uint32_t stray = strays(draft) ? 1 : 0;
 
@@ -162,17 +181,18 @@ static uint64_t choose_field(struct draft *draft, enum cn_field_kind kind, cn_va
     case CN_FIELD_FUNC:
         return choose(draft, module->func_count + stray);
     case CN_FIELD_GLOBAL:
-        return any == CN_EXTERNREF ? 2 : choose(draft, module->global_count + stray);
+        return any != CN_I32 ? choose_holder(draft, any, globals, 6)
+                             : choose(draft, module->global_count + stray);
     case CN_FIELD_MEMORY:
         return choose(draft, module->memory_count + stray);
     case CN_FIELD_TABLE:
-        return any == CN_EXTERNREF ? 1 : choose(draft, 2) * 2 + stray;
+        return choose_holder(draft, any, tables, 2) + stray;
     case CN_FIELD_TYPE:
         return choose(draft, module->type_count + stray);
     case CN_FIELD_DATA:
         return choose(draft, module->data_count + stray);
     case CN_FIELD_ELEMENT:
-        return any == CN_EXTERNREF ? 1 : choose(draft, 2) * stray;
+        return choose_holder(draft, any, elements, 4) + stray;
     case CN_FIELD_REFTYPE:
         return cn_valtype_code(any);
     case CN_FIELD_BITS64:
@@ -309,7 +329,10 @@ static uint64_t choose_of_objects(struct draft *draft, enum cn_insn insn, enum c
         return choose_field(draft, kind, CN_ANYREF);
     switch (kind) {
     case CN_FIELD_TYPE:
-        return insn < CN_INSN_ARRAY_NEW_DEFAULT ? STRUCT : FIRST_ARRAY + choose(draft, 3);
+        if (insn < CN_INSN_ARRAY_NEW_DEFAULT)
+            return choose(draft, 4) ? STRUCT : OTHER_STRUCT;
+        return choose(draft, 2) ? FIRST_ARRAY + choose(draft, 3)
+                                : OTHER_STRUCT + 1 + choose(draft, OTHER_ARRAYS);
     case CN_FIELD_STRUCT_FIELD:
         return choose(draft, 5);
     case CN_FIELD_CAST:
@@ -323,10 +346,11 @@ static uint64_t choose_of_objects(struct draft *draft, enum cn_insn insn, enum c
 
 static void append_any(struct draft *draft)
 {
-    static const cn_valtype kinds[] = {CN_I32, CN_I32, CN_FUNCREF, CN_EXTERNREF, CN_ANYREF};
+    static const cn_valtype kinds[] = {CN_I32,       CN_I32,    CN_FUNCREF,
+                                       CN_EXTERNREF, CN_ANYREF, CN_EXNREF};
     enum cn_insn insn = choose_insn(draft);
     const struct cn_insn_info *row = &cn_insn_infos[insn];
-    cn_valtype any = kinds[choose(draft, 5)];
+    cn_valtype any = kinds[choose(draft, 6)];
     uint32_t callee = row->traits & CN_INSN_IS_CALL ? choose_callee(draft, insn) : 0;
     uint32_t number = choose_variant(draft, insn);
     const struct cn_variant_info *variant = &cn_variant_infos[number];
@@ -366,7 +390,8 @@ static void lay_out_frame(struct draft *draft, uint32_t func)
     draft->numbers = draft->objects + REFS;
     draft->funcs = draft->numbers + NUMBERS;
     draft->externs = draft->funcs + REFS;
-    draft->window = draft->externs + REFS;
+    draft->exns = draft->externs + REFS;
+    draft->window = draft->exns + REFS;
     code->frame = draft->window + TEMPS;
     code->bytes = draft->bytes;
     code->labels = draft->labels;
@@ -393,6 +418,8 @@ static void list_refs(struct draft *draft)
         add_ref(draft, draft->funcs + i, strays(draft) ? CN_EXTERNREF : CN_FUNCREF);
     for (uint32_t i = 0; i < REFS; i++)
         add_ref(draft, draft->externs + i, CN_EXTERNREF);
+    for (uint32_t i = 0; i < REFS; i++)
+        add_ref(draft, draft->exns + i, CN_EXNREF);
 }
 
 static void append_zero(struct draft *draft, uint32_t first, uint32_t count)
@@ -435,6 +462,7 @@ static void append_prologue(struct draft *draft)
         if (!strays(draft))
             append_null(draft, draft->funcs + i, CN_FUNCREF);
         append_null(draft, draft->externs + i, CN_EXTERNREF);
+        append_null(draft, draft->exns + i, CN_EXNREF);
     }
 }
 

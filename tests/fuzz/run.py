@@ -45,6 +45,7 @@ def build(target):
     run(['ninja', '-C', BUILD, *libraries])
     run([COMPILER, '-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', SANITIZERS,
          '-fno-sanitize-recover=all', '-I', ROOT, '-I', os.path.join(BUILD, 'spec'),
+         f'-DCN_SAMPLE_FOLDER="{ROOT}/tests/conformance"',
          os.path.join(HERE, f'fuzz_{target}.c'), *sources,
          '-Wl,--start-group', *(os.path.join(BUILD, library) for library in libraries),
          '-Wl,--end-group', '-lm', '-o', os.path.join(BUILD, f'fuzz_{target}')])

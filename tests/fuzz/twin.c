@@ -228,11 +228,24 @@ static void run_thread(struct world *world, struct outcome *outcome, int64_t fue
         outcome->trap = world->thread->trap;
 }
 
+/* Something for a parameter. Null where the machine knows nothing else of the type. */
+static union cn_slot argument_of(const struct world *world, cn_valtype type, uint32_t slot)
+{
+    const struct cn_instance *instance = world->instance;
+
+    if (type == CN_EXTERNREF)
+        return (union cn_slot){.u64 = EXTERNREF(slot % EXTERNREFS)};
+    if (type == CN_FUNCREF)
+        return (union cn_slot){.ref = instance->funcs[slot % instance->module->func_count]};
+    if (type == CN_ANYREF)
+        return (union cn_slot){.u64 = (uint64_t)slot << 1 | CN_REF_I31_BIT};
+    return (union cn_slot){.u64 = cn_valtype_is_ref(type) ? 0 : slot * 3 + 2};
+}
+
 struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
                         uint64_t garbage, bool move_on_grow)
 {
-    const struct cn_module *module = program->module;
-    const struct cn_functype *type = cn_module_type_of(module, func);
+    const struct cn_functype *type = cn_module_type_of(program->module, func);
     struct outcome outcome = {.stop = CN_STOP_FAILED};
     struct world world;
     struct cn_frame frames[8];
@@ -243,11 +256,7 @@ struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
         for (uint32_t i = 0, slot = 0; i < type->param_count; i++) {
             cn_valtype param = cn_functype_params(type)[i];
             for (uint32_t end = slot + cn_valtype_slots(param); slot < end; slot++) {
-                arguments[slot].u64 = slot * 3 + 2;
-                if (param == CN_EXTERNREF)
-                    arguments[slot].u64 = EXTERNREF(i % EXTERNREFS);
-                if (param == CN_FUNCREF)
-                    arguments[slot].ref = world.instance->funcs[i % module->func_count];
+                arguments[slot] = argument_of(&world, param, slot);
             }
         }
         if (cn_thread_call(world.thread, world.instance->funcs[func], arguments) == CN_OK) {

@@ -21,10 +21,12 @@ MAY = {
     'cli': ('include', 'spec'),
     'bench': ('include',),
 }
-# The developers' commands look inside: check, dump, wast, build and print.
+# The developers' commands look inside: check, dump, wast, build, print
+# and conform.
 INSPECTORS = {path: ('loader', 'vm', 'api', 'core', 'governor')
               for path in ('cli/inspect.c', 'cli/wast.h', 'cli/wast_world.c', 'cli/build.c',
-                           'cli/print.c')}
+                           'cli/print.c', 'cli/conform.h', 'cli/conform.c',
+                           'cli/conform_case.c')}
 # Compiled for the inside of a VM, where there are no layers.
 GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')
 LIBRARIES = {'uv.h': ('shim', 'host'), 'ffi.h': ('api',)}

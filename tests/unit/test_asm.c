@@ -45,19 +45,7 @@ static void expect_round_trip(const struct cn_code *code)
     struct cn_bytes text = {(const uint8_t *)sheet.text, sheet.used};
     cr_assert_eq(cn_asm(text, &arena, &again, &error), CN_OK, "%s in\n%s", error.text,
                  sheet.text);
-    cr_assert_eq(again.size, code->size, "%s", sheet.text);
-    cr_assert(code->size == 0 || memcmp(again.bytes, code->bytes, code->size) == 0, "%s",
-              sheet.text);
-    cr_assert(again.func == code->func && again.frame == code->frame &&
-              again.header == code->header && again.entry_cost == code->entry_cost);
-    cr_assert_eq(again.label_count, code->label_count);
-    cr_assert_eq(again.ref_count, code->ref_count);
-    for (uint32_t i = 0; i < code->label_count; i++)
-        cr_assert(memcmp(&again.labels[i], &code->labels[i], sizeof *code->labels) == 0, "%s",
-                  sheet.text);
-    for (uint32_t i = 0; i < code->ref_count; i++)
-        cr_assert(again.refs[i].slot == code->refs[i].slot &&
-                  again.refs[i].type == code->refs[i].type);
+    cr_assert(cn_code_equal(&again, code), "%s", sheet.text);
     cn_arena_release(&arena);
 }
 
