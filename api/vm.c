@@ -33,6 +33,11 @@ static enum cn_status translate_one(void *context, struct cn_program *program, u
     return status;
 }
 
+static uint64_t vm_cpu_ns(const void *context)
+{
+    return cn_vm_cpu_ns(context);
+}
+
 static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordon_error_t *error)
 {
     struct cn_error cause = {0};
@@ -43,7 +48,7 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
         .dirs = config->dirs, .dir_count = config->dir_count,
         .listeners = config->listeners, .listener_count = config->listener_count,
         .account = &vm->vm.account,
-        .waker = {&vm->vm, cn_vm_loop, cn_vm_wake},
+        .cpu_ns = vm_cpu_ns, .cpu_context = &vm->vm,
     };
 
     cause.status = cn_wasi_new(&granted, &vm->vm.wasi, &cause);

@@ -9,13 +9,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "governor/bucket.h"
 #include "governor/pace.h"
 #include "shim/wasi.h"
 #include "vm/thread.h"
-
-struct uv_loop_s;
 
 /* How a run ended. */
 enum cn_end_kind {
@@ -61,6 +60,7 @@ struct cn_vm {
     struct cn_bucket bucket;
     uint64_t cpu_charged_ns;       /* of the VM's CPU time, what the bucket has seen */
     struct cn_pace pace;
+    uint64_t slice_ns;             /* how long the present turn should be */
     uint64_t slice_end_ns;         /* wall clock: when host calls end the present slice */
     int64_t withheld_fuel;         /* taken from the slice when they did */
     uint64_t wall_start_ns;        /* clock when the VM was made */
@@ -68,9 +68,10 @@ struct cn_vm {
     uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
     uint64_t cpu_before_ns;        /* what was used before that */
     bool is_working;
+    bool is_parked;                /* a host call waits for the wait set */
     struct cn_end end;
 
-    struct cn_waiter *waiter;      /* the event loop, once something had to wait */
+    struct cn_waiter *waiter;      /* once something had to wait */
     _Atomic int kill_signal;       /* 0: nobody asked */
     _Atomic bool is_paused;
     _Atomic(struct cn_waiter *) shared_waiter; /* for whoever wants to wake it */
@@ -91,8 +92,13 @@ void cn_vm_leave(struct cn_vm *vm);
 /* Gives back everything that the VM holds; it may be half made. */
 void cn_vm_release(struct cn_vm *vm);
 
-/* Runs a function of the instance to its end, whatever that is: vm->end says. Results stand in
- * results[0...] when it is CN_END_DONE. After another end than DONE nothing runs any more. */
+/* Begins a call of a function of the instance: cn_vm_turn (host/turn.h) makes it go on, and
+ * cn_vm_finish comes after its end. After another end than DONE nothing runs any more. */
+void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments);
+void cn_vm_finish(struct cn_vm *vm);
+
+/* Runs a function of the instance to its end on this thread, whatever that is: vm->end says.
+ * Results stand in results[0...] when it is CN_END_DONE. */
 void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                 union cn_slot *results);
 
@@ -114,13 +120,10 @@ void cn_vm_publish(struct cn_vm *vm);
 struct cn_figures cn_vm_figures(const struct cn_vm *vm);
 struct cn_figures cn_vm_published(struct cn_vm *vm);
 
-/* The event loop for the shim, made when it is first needed; NULL when it cannot be made. */
-struct uv_loop_s *cn_vm_loop(void *vm);
-/* What the shim calls when a parked call should be tried again. */
-void cn_vm_wake(void *vm);
-
 /* Time on the clocks so far. */
 uint64_t cn_vm_wall_ns(const struct cn_vm *vm);
 uint64_t cn_vm_cpu_ns(const struct cn_vm *vm);
+/* A clock of the system, in nanoseconds. */
+uint64_t cn_clock_ns(clockid_t clock);
 
 #endif

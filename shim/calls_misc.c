@@ -61,7 +61,9 @@ enum cn_errno cn_wasi_clock_time_get(struct cn_call *call)
 {
     if (call->numbers[0] > CN_CLOCK_THREAD_CPU)
         return CN_E_INVAL;
-    uint64_t now = cn_clock_now((int)call->numbers[0], call->wasi->cpu_start);
+    int clock = (int)call->numbers[0];
+    uint64_t now = clock < CN_CLOCK_PROCESS_CPU ? cn_clock_now(clock)
+                                                : call->wasi->cpu_ns(call->wasi->cpu_context);
     call->out[0].u64 = now - now % CN_CLOCK_GRAIN;
     return CN_E_SUCCESS;
 }

@@ -206,7 +206,7 @@ static enum cn_errno collect(struct polling *polling)
     if (error != CN_E_SUCCESS)
         return error;
     for (int i = 0; i < CN_WAIT_CLOCKS; i++)
-        polling->now[i] = cn_clock_now(i, 0);
+        polling->now[i] = cn_clock_now(i);
     for (uint32_t i = 0; i < count; i++) {
         const struct watch *watch = &polling->watches[i];
         if (watch->error != CN_E_SUCCESS)
@@ -265,8 +265,8 @@ enum cn_errno cn_wasi_poll_oneoff(struct cn_call *call)
     uint64_t *words = cn_call_words(call);
 
     if (words[0] == 0) {
-        words[0] = cn_clock_now(CN_CLOCK_MONOTONIC, 0);
-        words[1] = cn_clock_now(CN_CLOCK_REALTIME, 0);
+        words[0] = cn_clock_now(CN_CLOCK_MONOTONIC);
+        words[1] = cn_clock_now(CN_CLOCK_REALTIME);
     }
     if (call->event_count <= FEW)
         return try_all(&polling);

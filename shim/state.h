@@ -31,7 +31,8 @@ struct cn_wasi {
     struct cn_wait wait;
     struct cn_wasi_stats stats;
     uint64_t salt[2];        /* hides the host's device and inode numbers */
-    uint64_t cpu_start;      /* CPU time of the host's thread when the VM began */
+    uint64_t (*cpu_ns)(const void *context);
+    const void *cpu_context;
     uint32_t first_listener, listener_count;
     struct cn_binding *bindings;
 };

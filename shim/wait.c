@@ -5,43 +5,24 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include "core/alloc.h"
 #include "shim/errno.h"
 
 #define FIRED_MAX 64
 #define NANOSECONDS 1000000000u
-
-/* Lives until the loop has let go of it, which may be after the VM. */
-struct cn_wait_handle {
-    uv_poll_t poll;
-    struct cn_wait *wait;
-};
 
 static const int clock_ids[CN_WAIT_CLOCKS] = {
     [CN_CLOCK_REALTIME] = CLOCK_REALTIME,
     [CN_CLOCK_MONOTONIC] = CLOCK_MONOTONIC,
 };
 
-void cn_wait_init(struct cn_wait *wait, const struct cn_waker *waker)
+void cn_wait_init(struct cn_wait *wait)
 {
-    *wait = (struct cn_wait){.waker = *waker, .set = -1, .timers = {-1, -1}};
-}
-
-static void free_handle(uv_handle_t *poll)
-{
-    struct cn_wait_handle *handle = poll->data;
-
-    cn_free(cn_heap, handle, sizeof *handle);
+    *wait = (struct cn_wait){.set = -1, .timers = {-1, -1}};
 }
 
 void cn_wait_release(struct cn_wait *wait)
 {
-    cn_wait_cancel(wait);
-    if (wait->handle != NULL)
-        uv_close((uv_handle_t *)&wait->handle->poll, free_handle);
-    wait->handle = NULL;
     for (int i = 0; i < CN_WAIT_CLOCKS; i++) {
         if (wait->timers[i] >= 0)
             close(wait->timers[i]);
@@ -52,12 +33,13 @@ void cn_wait_release(struct cn_wait *wait)
     wait->set = -1;
 }
 
-/* Takes note of what has fired, so that the set is quiet again. */
-static void drain(struct cn_wait *wait)
+void cn_wait_resume(struct cn_wait *wait)
 {
     struct epoll_event fired[FIRED_MAX];
     int count;
 
+    if (wait->set < 0)
+        return;
     do {
         count = epoll_wait(wait->set, fired, FIRED_MAX, 0);
         for (int i = 0; i < count; i++) {
@@ -68,20 +50,6 @@ static void drain(struct cn_wait *wait)
                 ((struct cn_fd *)fired[i].data.ptr)->armed = 0;
         }
     } while (count == FIRED_MAX);
-}
-
-static void on_event(uv_poll_t *poll, int status, int events)
-{
-    struct cn_wait_handle *handle = poll->data;
-    struct cn_wait *wait = handle->wait;
-
-    (void)status;
-    (void)events;
-    drain(wait);
-    if (!wait->is_parked)
-        return;
-    cn_wait_cancel(wait);
-    wait->waker.wake(wait->waker.context);
 }
 
 static enum cn_errno open_set(struct cn_wait *wait, struct cn_fd_table *table)
@@ -168,29 +136,6 @@ static void stop_other_timers(struct cn_wait *wait)
     }
 }
 
-static enum cn_errno join_loop(struct cn_wait *wait)
-{
-    struct uv_loop_s *loop = wait->waker.loop ? wait->waker.loop(wait->waker.context) : NULL;
-
-    if (loop == NULL)
-        return CN_E_NOTSUP;
-    struct cn_wait_handle *handle = cn_alloc(cn_heap, sizeof *handle);
-    if (handle == NULL)
-        return CN_E_NOMEM;
-    handle->wait = wait;
-    if (uv_poll_init(loop, &handle->poll, wait->set) != 0) {
-        cn_free(cn_heap, handle, sizeof *handle);
-        return CN_E_NOMEM;
-    }
-    handle->poll.data = handle;
-    if (uv_poll_start(&handle->poll, UV_READABLE, on_event) != 0) {
-        uv_close((uv_handle_t *)&handle->poll, free_handle);
-        return CN_E_NOMEM;
-    }
-    wait->handle = handle;
-    return CN_E_SUCCESS;
-}
-
 enum cn_errno cn_wait_park(struct cn_wait *wait)
 {
     enum cn_errno error = open_set(wait, NULL);
@@ -198,19 +143,5 @@ enum cn_errno cn_wait_park(struct cn_wait *wait)
     if (error != CN_E_SUCCESS)
         return error;
     stop_other_timers(wait);
-    if (wait->handle == NULL)
-        error = join_loop(wait);
-    if (error != CN_E_SUCCESS)
-        return error;
-    /* Only a parked guest keeps the loop alive. */
-    uv_ref((uv_handle_t *)&wait->handle->poll);
-    wait->is_parked = true;
     return CN_E_PARK;
-}
-
-void cn_wait_cancel(struct cn_wait *wait)
-{
-    wait->is_parked = false;
-    if (wait->handle != NULL)
-        uv_unref((uv_handle_t *)&wait->handle->poll);
 }

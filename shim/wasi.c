@@ -235,11 +235,12 @@ enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi *
                        "the memory quota has no room for the system calls");
     wasi->account = config->account;
     wasi->allocator = allocator;
-    wasi->cpu_start = cn_clock_now(CN_CLOCK_THREAD_CPU, 0);
+    wasi->cpu_ns = config->cpu_ns;
+    wasi->cpu_context = config->cpu_context;
     cn_arena_init(&wasi->arena, allocator);
     cn_disk_init(&wasi->disk, config->account);
     cn_fd_table_init(&wasi->fds, config->account, &wasi->disk);
-    cn_wait_init(&wasi->wait, &config->waker);
+    cn_wait_init(&wasi->wait);
     enum cn_status status = bind_rows(wasi, error);
     if (status == CN_OK)
         status = give_all(wasi, config, error);
@@ -263,9 +264,14 @@ void cn_wasi_free(struct cn_wasi *wasi)
     cn_free(allocator, wasi, sizeof *wasi);
 }
 
-void cn_wasi_cancel(struct cn_wasi *wasi)
+int cn_wasi_wait_set(const struct cn_wasi *wasi)
 {
-    cn_wait_cancel(&wasi->wait);
+    return wasi->wait.set;
+}
+
+void cn_wasi_resume(struct cn_wasi *wasi)
+{
+    cn_wait_resume(&wasi->wait);
 }
 
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi)

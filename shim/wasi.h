@@ -41,7 +41,8 @@ struct cn_wasi_config {
     const int *listeners;       /* listening stream sockets; the numbers after the directories */
     uint32_t listener_count;
     struct cn_account *account; /* must outlive the VM */
-    struct cn_waker waker;
+    uint64_t (*cpu_ns)(const void *context); /* CPU time that the VM has used */
+    const void *cpu_context;
 };
 
 struct cn_wasi_stats {
@@ -57,14 +58,17 @@ struct cn_wasi_stats {
 CN_CHECKED enum cn_status cn_wasi_new(const struct cn_wasi_config *config,
                                       struct cn_wasi **result, struct cn_error *error);
 
-/* Closes the guest's descriptors and leaves the loop, which has to run once more (or be closed
- * with uv_run until idle) so that its handle can go. Files that were unlinked while open are
- * gone then. What the VM added to the disk stays charged. NULL is fine. */
+/* Closes the guest's descriptors. Files that were unlinked while open are gone then. What the VM
+ * added to the disk stays charged. NULL is fine. */
 void cn_wasi_free(struct cn_wasi *wasi);
 
-/* Nothing of this VM will call back any more: it can be paused, killed or freed. When its
- * thread is run again, the call that was waiting is made again and waits anew. */
-void cn_wasi_cancel(struct cn_wasi *wasi);
+/* The descriptor that is readable when a parked call should be made again: to be watched while
+ * the VM's thread is parked. -1 when no call has ever been. */
+int cn_wasi_wait_set(const struct cn_wasi *wasi);
+
+/* Before the thread of a parked call is run again, for whatever reason: the call is made again,
+ * and waits anew when it must. */
+void cn_wasi_resume(struct cn_wasi *wasi);
 
 /* The counters, as they are now. */
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi);

@@ -268,7 +268,7 @@ Test(fd_table, makes_no_read_only_file_writable_by_a_second_name)
     struct cn_wasi_dir dirs[] = {{ro, "/ro", true}, {rw, "/rw", false}};
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .dirs = dirs, .dir_count = 2, .account = &guest.account,
-        .waker = guest_waker(&guest),
+        .cpu_ns = guest_cpu_ns,
     };
     cr_assert_eq(cn_wasi_new(&config, &guest.wasi, NULL), CN_OK);
     close(ro);

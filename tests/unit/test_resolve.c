@@ -256,7 +256,7 @@ Test(resolve, opens_no_file_of_procfs)
     struct cn_wasi_dir dirs[] = {{proc, "/", false}};
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .dirs = dirs, .dir_count = 1, .account = &guest.account,
-        .waker = guest_waker(&guest),
+        .cpu_ns = guest_cpu_ns,
     };
     cr_assert_eq(cn_wasi_new(&config, &guest.wasi, NULL), CN_OK);
     close(proc);
@@ -283,7 +283,7 @@ Test(resolve, does_not_cross_into_another_file_system)
     struct cn_wasi_dir dirs[] = {{top, "/", false}};
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .dirs = dirs, .dir_count = 1, .account = &guest.account,
-        .waker = guest_waker(&guest),
+        .cpu_ns = guest_cpu_ns,
     };
     cr_assert_eq(cn_wasi_new(&config, &guest.wasi, NULL), CN_OK);
     close(top);

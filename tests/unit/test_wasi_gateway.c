@@ -207,7 +207,7 @@ Test(wasi_gateway, gives_arguments_and_environment)
     guest_prepare(&guest);
     struct cn_wasi_config config = {
         .args = args, .arg_count = 3, .environ = environ_list, .environ_count = 1,
-        .stdio = {-1, -1, -1}, .account = &guest.account, .waker = guest_waker(&guest),
+        .stdio = {-1, -1, -1}, .account = &guest.account, .cpu_ns = guest_cpu_ns,
     };
     cr_assert_eq(cn_wasi_new(&config, &guest.wasi, NULL), CN_OK);
 
@@ -233,7 +233,7 @@ Test(wasi_gateway, refuses_more_than_the_quotas_hold_at_the_start)
     guest_prepare(&guest);
     memset(big, 'x', sizeof big - 1);
     struct cn_wasi_config config = {
-        .stdio = {0, 1, 2}, .account = &guest.account, .waker = guest_waker(&guest),
+        .stdio = {0, 1, 2}, .account = &guest.account, .cpu_ns = guest_cpu_ns,
     };
 
     guest.account.limit[CN_QUOTA_FDS] = 2;

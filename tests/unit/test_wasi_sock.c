@@ -23,7 +23,7 @@ static void start(struct server *server)
     getsockname(listener, (void *)&server->address, &size);
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .listeners = &listener, .listener_count = 1,
-        .account = &server->guest.account, .waker = guest_waker(&server->guest),
+        .account = &server->guest.account, .cpu_ns = guest_cpu_ns,
     };
     cr_assert_eq(cn_wasi_new(&config, &server->guest.wasi, NULL), CN_OK);
     close(listener);

@@ -6,13 +6,14 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "shim/abi.h"
 #include "shim/errno.h"
@@ -29,32 +30,31 @@ struct guest {
     struct cn_memory memory;
     struct cn_thread thread;
     struct cn_wasi *wasi;
-    uv_loop_t loop;
-    bool has_loop;
     uint32_t wakes;
     const char *module;
     char root[64];           /* a directory of the host: descriptor 3, "/" */
     char outside[64];        /* another one that is not granted */
 };
 
-static uv_loop_t *guest_loop(void *context)
+static uint64_t guest_cpu_ns(const void *context)
 {
-    struct guest *guest = context;
+    struct timespec now;
 
-    if (!guest->has_loop)
-        uv_loop_init(&guest->loop);
-    guest->has_loop = true;
-    return &guest->loop;
+    (void)context;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void guest_wake(void *context)
+/* Whether what the parked call waits for happens within that time; -1 is for ever. */
+static inline bool guest_wakes(struct guest *guest, int milliseconds)
 {
-    ((struct guest *)context)->wakes++;
-}
+    struct pollfd set = {.fd = cn_wasi_wait_set(guest->wasi), .events = POLLIN};
 
-static inline struct cn_waker guest_waker(struct guest *guest)
-{
-    return (struct cn_waker){guest, guest_loop, guest_wake};
+    if (poll(&set, 1, milliseconds) <= 0)
+        return false;
+    guest->wakes++;
+    cn_wasi_resume(guest->wasi);
+    return true;
 }
 
 static inline int remove_entry(const char *path, const struct stat *stat, int type,
@@ -97,7 +97,7 @@ static inline void guest_start(struct guest *guest, bool is_read_only)
         .dirs = dirs,
         .dir_count = 1,
         .account = &guest->account,
-        .waker = guest_waker(guest),
+        .cpu_ns = guest_cpu_ns,
     };
 
     cr_assert_eq(cn_wasi_new(&config, &guest->wasi, &error), CN_OK, "%s", error.text);
@@ -117,11 +117,6 @@ static inline void guest_finish(struct guest *guest)
     cn_wasi_free(guest->wasi);
     cr_expect_eq(guest->account.used[CN_QUOTA_MEMORY], 0);
     cr_expect_eq(guest->account.used[CN_QUOTA_FDS], 0);
-    if (guest->has_loop) {
-        while (uv_run(&guest->loop, UV_RUN_NOWAIT) != 0) {
-        }
-        cr_expect_eq(uv_loop_close(&guest->loop), 0);
-    }
     free(guest->memory.base);
     remove_tree(guest->root);
     remove_tree(guest->outside);
@@ -139,8 +134,7 @@ static inline enum cn_status try_once(struct guest *guest, const char *name,
     return function.call(&guest->thread, function.env, slots);
 }
 
-/* Makes the call until it is done, running the loop while it waits; returns the guest's
- * errno. */
+/* Makes the call until it is done, and waits in between; returns the guest's errno. */
 static inline uint32_t guest_call_slots(struct guest *guest, const char *name,
                                         const union cn_slot *arguments)
 {
@@ -151,9 +145,8 @@ static inline uint32_t guest_call_slots(struct guest *guest, const char *name,
     do {
         memcpy(slots, arguments, sizeof slots);
         status = try_once(guest, name, slots);
-        uint32_t wakes = guest->wakes;
-        while (status == CN_PARKED && guest->wakes == wakes)
-            uv_run(&guest->loop, UV_RUN_ONCE);
+        if (status == CN_PARKED)
+            guest_wakes(guest, -1);
     } while (status == CN_PARKED || status == CN_YIELD);
     cr_assert_eq(status, CN_OK);
     return slots[0].u32;

@@ -1,0 +1,251 @@
+/* One turn of a VM: a slice, if nothing keeps it from running, and what it waits for afterwards.
+ * Nothing here waits; so the same turns are driven by a thread of the VM's own and by workers
+ * that many VMs share. */
+#include "host/turn.h"
+
+#include <time.h>
+
+/* How often the test mode preempts between two looks at the clocks. */
+#define CN_TEST_ROUNDS 1000
+
+/* ------------------------------------------------------------------ ends */
+
+static void end_with(struct cn_vm *vm, enum cn_end_kind kind)
+{
+    vm->end.kind = kind;
+}
+
+static void end_by_quota(struct cn_vm *vm, enum cn_quota quota)
+{
+    vm->end.kind = CN_END_QUOTA;
+    vm->end.quota = quota;
+    vm->account.refused[quota]++;
+}
+
+void cn_vm_end_by_error(struct cn_vm *vm, const struct cn_error *error)
+{
+    vm->end.error = *error;
+    if (cn_status_is_trap(error->status))
+        end_with(vm, CN_END_TRAP);
+    else if (error->status == CN_NO_MEMORY || error->status == CN_OVER_QUOTA)
+        end_by_quota(vm, CN_QUOTA_MEMORY);
+    else
+        end_with(vm, CN_END_FAILED);
+}
+
+/* How long the guest may still go on by the quotas that end it; 0 has ended it. */
+static uint64_t time_left(struct cn_vm *vm)
+{
+    const uint64_t *limit = vm->account.limit;
+    uint64_t wall = cn_vm_wall_ns(vm);
+
+    vm->account.used[CN_QUOTA_TIMEOUT] = wall;
+    vm->account.used[CN_QUOTA_CPU_TIME] = cn_vm_cpu_ns(vm);
+    if (limit[CN_QUOTA_TIMEOUT] != CN_UNLIMITED && wall >= limit[CN_QUOTA_TIMEOUT]) {
+        end_by_quota(vm, CN_QUOTA_TIMEOUT);
+        return 0;
+    }
+    if (vm->account.used[CN_QUOTA_CPU_TIME] >= limit[CN_QUOTA_CPU_TIME]) {
+        end_by_quota(vm, CN_QUOTA_CPU_TIME);
+        return 0;
+    }
+    return limit[CN_QUOTA_TIMEOUT] == CN_UNLIMITED ? UINT64_MAX
+                                                   : limit[CN_QUOTA_TIMEOUT] - wall;
+}
+
+static bool is_killed(struct cn_vm *vm)
+{
+    int signal = atomic_load(&vm->kill_signal);
+
+    if (signal == 0)
+        return false;
+    vm->end.kind = CN_END_KILLED;
+    vm->end.signal = signal;
+    return true;
+}
+
+/* Whether the guest may go on: it is not killed and has time. */
+static bool may_go_on(struct cn_vm *vm)
+{
+    if (cn_vm_take_limits(vm))
+        cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
+                           cn_clock_ns(CLOCK_MONOTONIC));
+    return vm->end.kind == CN_END_NONE && !is_killed(vm) && time_left(vm) > 0;
+}
+
+/* ------------------------------------------------------------------ reasons to wait */
+
+static uint64_t moment_after(uint64_t now, uint64_t ns)
+{
+    uint64_t moment;
+
+    return __builtin_add_overflow(now, ns, &moment) ? UINT64_MAX : moment;
+}
+
+/* When the rate of CPU time allows more; 0 is now. Everything that the processor did for the VM
+ * since the last time counts: slices, host calls, translation. */
+static uint64_t rate_moment(struct cn_vm *vm)
+{
+    uint64_t cpu = cn_vm_cpu_ns(vm);
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+
+    cn_bucket_take(&vm->bucket, cpu - vm->cpu_charged_ns);
+    vm->cpu_charged_ns = cpu;
+    uint64_t ns = cn_bucket_wait_ns(&vm->bucket, now);
+    return ns == 0 ? 0 : moment_after(now, ns);
+}
+
+/* When the guest, which sleeps at an address of its memory, has slept long enough; 0 when it
+ * does not sleep (any more). */
+static uint64_t sleep_moment(struct cn_vm *vm)
+{
+    struct cn_sleeper *sleeper = &vm->thread->sleeper;
+
+    if (sleeper->state != CN_ASLEEP)
+        return 0;
+    if (sleeper->timeout_ns == UINT64_MAX)
+        return UINT64_MAX;
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+    if (sleeper->deadline_ns == 0)
+        sleeper->deadline_ns = moment_after(now, sleeper->timeout_ns);
+    if (now < sleeper->deadline_ns)
+        return sleeper->deadline_ns;
+    cn_sleep_end(sleeper, CN_OVERSLEPT);
+    return 0;
+}
+
+/* The moment until which the VM cannot run, whatever else happens; 0 when it can. */
+static uint64_t held_until(struct cn_vm *vm)
+{
+    if (atomic_load(&vm->is_paused))
+        return UINT64_MAX;
+    uint64_t moment = rate_moment(vm);
+    return moment != 0 ? moment : sleep_moment(vm);
+}
+
+/* ------------------------------------------------------------------ running */
+
+/* The fuel for the next slice: about that much time's, no more than is left of the quotas. */
+static int64_t next_slice(struct cn_vm *vm)
+{
+    uint64_t left = cn_account_left(&vm->account, CN_QUOTA_FUEL);
+    uint64_t slice = (uint64_t)vm->pace.fuel_per_slice * vm->slice_ns / CN_SLICE_NS;
+    uint64_t cpu_left = cn_account_left(&vm->account, CN_QUOTA_CPU_TIME);
+
+    if (vm->preempt_everywhere)
+        slice = cn_thread_due(vm->thread);
+    else if (cpu_left < vm->slice_ns)
+        slice = slice * cpu_left / vm->slice_ns + 1;
+    if (slice < cn_thread_due(vm->thread))
+        slice = cn_thread_due(vm->thread);
+    return (int64_t)(slice < left ? slice : left);
+}
+
+/* Ends the slice when host calls have made it long, or somebody wants the guest to stop. */
+static void after_host_call(void *context, struct cn_thread *thread)
+{
+    struct cn_vm *vm = context;
+
+    if (cn_clock_ns(CLOCK_MONOTONIC) < vm->slice_end_ns && atomic_load(&vm->kill_signal) == 0 &&
+        !atomic_load(&vm->is_paused))
+        return;
+    vm->withheld_fuel += thread->fuel;
+    thread->fuel = 0;
+}
+
+/* Runs until a slice is used up or something stops the guest. The test mode's slices end at the
+ * next safepoint; many are run in a row, because the clocks cost more than they do. */
+static enum cn_stop run_slice(struct cn_vm *vm)
+{
+    int rounds = vm->preempt_everywhere ? CN_TEST_ROUNDS : 1;
+    uint64_t cpu = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    enum cn_stop stop;
+    uint64_t used;
+
+    vm->slice_end_ns = cn_clock_ns(CLOCK_MONOTONIC) + vm->slice_ns;
+    vm->thread->on_host_call = after_host_call;
+    vm->thread->on_host_call_context = vm;
+    do {
+        int64_t slice = next_slice(vm);
+        vm->withheld_fuel = 0;
+        stop = cn_thread_run(vm->thread, slice);
+        used = (uint64_t)(slice - vm->thread->fuel - vm->withheld_fuel);
+        cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, used);
+    } while (--rounds > 0 && stop == CN_STOP_FUEL && vm->withheld_fuel == 0 &&
+             cn_account_left(&vm->account, CN_QUOTA_FUEL) >= cn_thread_due(vm->thread));
+    if (stop == CN_STOP_FUEL && vm->withheld_fuel == 0 && !vm->preempt_everywhere)
+        cn_pace_learn(&vm->pace, used, cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
+    return stop;
+}
+
+static void add_code(struct cn_vm *vm)
+{
+    struct cn_error error = {0};
+    struct cn_program *program = vm->thread->instance->program;
+    enum cn_status status = CN_UNVERIFIED;
+
+    if (vm->translate != NULL)
+        status = vm->translate(vm->translate_context, program, vm->thread->needs->func, &error);
+    if (status == CN_OK)
+        return;
+    if (error.status == CN_OK)
+        cn_fail(&error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
+    cn_vm_end_by_error(vm, &error);
+}
+
+/* What follows a stop; vm->end is set when the run is over. */
+static enum cn_turn after_stop(struct cn_vm *vm, enum cn_stop stop, uint64_t *until_ns)
+{
+    switch (stop) {
+    case CN_STOP_DONE:
+        end_with(vm, CN_END_DONE);
+        return CN_TURN_OVER;
+    case CN_STOP_FUEL:
+        if (cn_account_left(&vm->account, CN_QUOTA_FUEL) < cn_thread_due(vm->thread))
+            end_by_quota(vm, CN_QUOTA_FUEL);
+        return CN_TURN_AGAIN;
+    case CN_STOP_PARKED:
+        *until_ns = sleep_moment(vm);
+        vm->is_parked = *until_ns == 0;
+        if (vm->is_parked)
+            *until_ns = UINT64_MAX;
+        return vm->is_parked ? CN_TURN_PARKED : CN_TURN_WAIT;
+    case CN_STOP_YIELD:
+        return CN_TURN_AGAIN;
+    case CN_STOP_NEEDS_CODE:
+        add_code(vm);
+        return CN_TURN_AGAIN;
+    case CN_STOP_EXITED:
+        vm->end.exit_code = vm->thread->exit_code;
+        end_with(vm, CN_END_EXIT);
+        return CN_TURN_OVER;
+    default:
+        cn_vm_end_by_error(vm, &vm->thread->error);
+        return CN_TURN_OVER;
+    }
+}
+
+enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
+{
+    enum cn_turn turn = CN_TURN_WAIT;
+
+    *until_ns = UINT64_MAX;
+    vm->slice_ns = slice_ns;
+    if (!may_go_on(vm))
+        return CN_TURN_OVER;
+    *until_ns = held_until(vm);
+    if (*until_ns == 0) {
+        if (vm->is_parked)
+            cn_wasi_resume(vm->wasi);
+        vm->is_parked = false;
+        turn = after_stop(vm, run_slice(vm), until_ns);
+    }
+    if (vm->end.kind != CN_END_NONE)
+        return CN_TURN_OVER;
+    uint64_t timeout = vm->account.limit[CN_QUOTA_TIMEOUT];
+    uint64_t deadline = timeout == CN_UNLIMITED ? UINT64_MAX
+                                                : moment_after(vm->wall_start_ns, timeout);
+    if (*until_ns > deadline)
+        *until_ns = deadline;
+    return turn;
+}

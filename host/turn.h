@@ -1,0 +1,23 @@
+/* Turns: what a VM's own thread, or the workers of a pool, make it do again and again. */
+#ifndef CN_HOST_TURN_H
+#define CN_HOST_TURN_H
+
+#include "host/vm.h"
+
+enum cn_turn {
+    CN_TURN_AGAIN,  /* it wants to go on */
+    CN_TURN_WAIT,   /* until a moment, or until it is interrupted */
+    CN_TURN_PARKED, /* so too, or until its wait set is readable (cn_wasi_wait_set) */
+    CN_TURN_OVER,   /* vm->end says how the call ended */
+};
+
+/* Runs the VM for about that long, unless something holds it back, and says what has to happen
+ * before the next turn: *until_ns is a moment of the monotonic clock, UINT64_MAX for none. A turn
+ * may come early, whatever the VM waits for. Between cn_vm_enter and cn_vm_leave, in the middle
+ * of a call that cn_vm_begin has begun. */
+enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns);
+
+/* Ends the call in hand. */
+void cn_vm_end_by_error(struct cn_vm *vm, const struct cn_error *error);
+
+#endif
