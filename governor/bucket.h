@@ -1,34 +1,55 @@
-/* A token bucket for a rate of CPU time: pure bookkeeping on a clock that is passed in.
- *
- * Tokens are nanoseconds of CPU time. They arrive at the rate, up to a burst; what runs takes
- * them afterwards, by what it really used, and may leave a debt that must be worked off first.
- * So over any time t from the start no more than rate * t + burst + one slice is used.
+/* The bucket of a rate of CPU time (governor/rate.h): tokens are nanoseconds of CPU time, and what
+ * runs takes them afterwards, by what it really used. So over any time t from the start no more
+ * than rate * t + burst + one slice is used.
  */
 #ifndef CN_GOVERNOR_BUCKET_H
 #define CN_GOVERNOR_BUCKET_H
 
-#include <stdint.h>
+#include "governor/rate.h"
 
 /* Tokens for this long can be saved up. */
 #define CN_BUCKET_PERIOD_NS 10000000ll
+/* Below this much it is not worth waking up. */
+#define CN_BUCKET_WORTH_NS 500000u
+
+static const struct cn_rate_shape cn_bucket_shape = {
+    .period_ns = 1000, /* so many nanoseconds bring as many tokens as the rate has millicores */
+    .burst_ns = CN_BUCKET_PERIOD_NS,
+    .burst_least = CN_BUCKET_WORTH_NS,
+};
 
 struct cn_bucket {
-    uint64_t millicores; /* the rate; CN_UNLIMITED switches the bucket off */
-    int64_t tokens;      /* ns; negative is debt */
-    uint64_t last_ns;
-    uint64_t rest;       /* what division left over, in ns * millicores below 1000 */
+    struct cn_rate rate;
 };
 
 /* Starts with nothing saved. */
-void cn_bucket_init(struct cn_bucket *bucket, uint64_t millicores, uint64_t now_ns);
+static inline void cn_bucket_init(struct cn_bucket *bucket, uint64_t millicores,
+                                  uint64_t now_ns)
+{
+    cn_rate_init(&bucket->rate, &cn_bucket_shape, millicores, now_ns);
+}
 
-/* Changes the rate; what was saved or owed stays. */
-void cn_bucket_set_rate(struct cn_bucket *bucket, uint64_t millicores, uint64_t now_ns);
+/* Changes the rate; what was saved or owed stays. A zeroed bucket will do. */
+static inline void cn_bucket_set_rate(struct cn_bucket *bucket, uint64_t millicores,
+                                      uint64_t now_ns)
+{
+    if (bucket->rate.shape.period_ns == 0)
+        cn_bucket_init(bucket, millicores, now_ns);
+    cn_rate_set(&bucket->rate, millicores, now_ns);
+}
 
 /* How long to wait before running: 0 when there are tokens. UINT64_MAX for a rate of 0. */
-uint64_t cn_bucket_wait_ns(struct cn_bucket *bucket, uint64_t now_ns);
+static inline uint64_t cn_bucket_wait_ns(struct cn_bucket *bucket, uint64_t now_ns)
+{
+    return cn_rate_ready(&bucket->rate, now_ns) > 0
+               ? 0
+               : cn_rate_wait_ns(&bucket->rate, CN_BUCKET_WORTH_NS, now_ns);
+}
 
 /* Takes what was used. */
-void cn_bucket_take(struct cn_bucket *bucket, uint64_t used_ns);
+static inline void cn_bucket_take(struct cn_bucket *bucket, uint64_t used_ns)
+{
+    cn_rate_take(&bucket->rate, used_ns);
+}
 
 #endif
