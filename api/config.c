@@ -272,9 +272,22 @@ bool cordon_config_listener_fd(cordon_config_t *config, int fd, uint16_t *port,
 bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota, uint64_t value,
                          cordon_error_t *error)
 {
+    if (!cordon_quota_check(quota, value, error))
+        return false;
+    config->limit[quota] = value;
+    return true;
+}
+
+bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_error_t *error)
+{
     if ((unsigned)quota >= CORDON_QUOTA_COUNT)
         return cn_api_fail(error, CORDON_MISUSE, "there is no quota number %d", (int)quota);
-    config->limit[quota] = value;
+    if (quota == CORDON_WEIGHT && (value < 1 || value > CN_WEIGHT_MAX))
+        return cn_api_fail(error, CORDON_MISUSE, "a weight is 1 to %d", CN_WEIGHT_MAX);
+    if ((quota == CORDON_CPUS && value > 1000 && value != CORDON_UNLIMITED) ||
+        (quota == CORDON_CPU_RESERVE && value > 1000))
+        return cn_api_fail(error, CORDON_MISUSE,
+                           "a VM runs on one core at a time, so 1 is the most it can use");
     return true;
 }
 

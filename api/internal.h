@@ -14,6 +14,7 @@
 struct cordon_host {
     cordon_translation_t translation;
     uint64_t memory_limit; /* for loading one module */
+    struct cn_pool *pool;  /* NULL until cordon_host_start */
 };
 
 struct cordon_module {
@@ -56,7 +57,13 @@ struct cordon_config {
 
 struct cordon_vm {
     struct cn_vm vm; /* first: a control is the VM seen from other threads */
+    struct cordon_host *host;
     struct cordon_module *module;
+    pthread_mutex_t ended_lock; /* of is_started */
+    pthread_cond_t ended_cond;
+    cordon_done_fn done;
+    void *done_user;
+    bool is_started;     /* the host's workers have it */
     bool is_initialized; /* start and _initialize have run */
     bool is_settled;     /* the fuel that a trap left unspent was given back */
 };
@@ -74,6 +81,14 @@ bool cn_api_fail_quota(cordon_error_t *error, enum cn_quota quota, const char *f
 
 /* The same from a failure of a layer below. */
 bool cn_api_fail_with(cordon_error_t *error, const struct cn_error *cause);
+
+/* Waits until the host's workers have done with the VM. */
+void cn_api_vm_wait(struct cordon_vm *vm);
+
+/* The functions that running the VM as a program comes to, at most CN_CALLS_MAX; false when it
+ * is none. From then on it counts as initialized. */
+bool cn_api_program(struct cordon_vm *vm, struct cn_func **calls, uint32_t *count,
+                    cordon_error_t *error);
 
 /* Fills the public result from how the VM ended. */
 void cn_api_result(struct cordon_vm *vm, cordon_result_t *result);

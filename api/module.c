@@ -1,4 +1,4 @@
-/* Hosts and modules: loading, and translation now or at the first call. */
+/* Modules: loading, and translation now or at the first call. */
 #include <string.h>
 
 #include "api/internal.h"
@@ -8,37 +8,6 @@
 /* A module with more code than this is translated function by function: most programs never
  * call most of what they link. */
 #define LAZY_CODE_BYTES (16u * 1024)
-
-const char *cordon_version(void)
-{
-    return CORDON_VERSION;
-}
-
-cordon_host_t *cordon_host_new(cordon_error_t *error)
-{
-    cordon_host_t *host = cn_alloc(cn_heap, sizeof *host);
-
-    if (host == NULL)
-        cn_api_fail(error, CORDON_QUOTA, "no memory left");
-    else
-        host->memory_limit = CORDON_UNLIMITED;
-    return host;
-}
-
-void cordon_host_free(cordon_host_t *host)
-{
-    cn_free(cn_heap, host, sizeof *host);
-}
-
-void cordon_host_translation(cordon_host_t *host, cordon_translation_t how)
-{
-    host->translation = how;
-}
-
-void cordon_host_memory(cordon_host_t *host, uint64_t bytes)
-{
-    host->memory_limit = bytes;
-}
 
 struct cn_translator *cn_api_translator(struct cordon_module *module)
 {

@@ -1,4 +1,5 @@
 /* Virtual machines: made from a module, what the linker offers and what the config grants. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -138,7 +139,6 @@ cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
 {
     cordon_vm_t *vm = cn_alloc(cn_heap, sizeof *vm);
 
-    (void)host;
     if (vm == NULL) {
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
         return NULL;
@@ -148,7 +148,10 @@ cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
     vm->vm.preempt_everywhere = config->preempt_everywhere;
     vm->vm.translate = translate_one;
     vm->vm.translate_context = module;
+    vm->host = host;
     vm->module = module;
+    pthread_mutex_init(&vm->ended_lock, NULL);
+    pthread_cond_init(&vm->ended_cond, NULL);
     bool made = make(vm, linker, config, error);
     cn_vm_leave(&vm->vm);
     cn_vm_publish(&vm->vm);
@@ -162,7 +165,12 @@ void cordon_vm_free(cordon_vm_t *vm)
 {
     if (vm == NULL)
         return;
+    if (vm->is_started)
+        cn_vm_kill(&vm->vm, SIGKILL);
+    cn_api_vm_wait(vm);
     cn_vm_release(&vm->vm);
+    pthread_cond_destroy(&vm->ended_cond);
+    pthread_mutex_destroy(&vm->ended_lock);
     cn_free(cn_heap, vm, sizeof *vm);
 }
 
@@ -178,29 +186,43 @@ static struct cn_func *export_func(struct cordon_vm *vm, const char *name)
     return found.func;
 }
 
-/* Runs a function that takes and gives nothing; false when the run is over. */
-static bool run_plain(struct cordon_vm *vm, struct cn_func *func)
+/* What has to run before anything else does: the start function, and `_initialize` of a module
+ * that is no command. */
+static uint32_t initial_calls(struct cordon_vm *vm, bool is_command, struct cn_func **calls)
 {
-    if (func == NULL)
-        return true;
-    cn_vm_call(&vm->vm, func, NULL, NULL);
-    return vm->vm.end.kind == CN_END_DONE;
-}
-
-static bool initialize(struct cordon_vm *vm, bool reactor)
-{
-    uint32_t start = vm->module->module->start;
+    uint32_t start = vm->module->module->start, count = 0;
 
     if (vm->is_initialized)
-        return true;
+        return 0;
     vm->is_initialized = true;
-    if (start != CN_NO_INDEX && !run_plain(vm, vm->vm.instance->funcs[start]))
-        return false;
-    struct cn_func *func = reactor ? export_func(vm, "_initialize") : NULL;
-    return func == NULL || func->type->param_count > 0 || run_plain(vm, func);
+    if (start != CN_NO_INDEX)
+        calls[count++] = vm->vm.instance->funcs[start];
+    struct cn_func *func = is_command ? NULL : export_func(vm, "_initialize");
+    if (func != NULL && func->type->param_count == 0)
+        calls[count++] = func;
+    return count;
 }
 
-bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error)
+/* False when one of them ended otherwise than by returning. */
+static bool make_calls(struct cordon_vm *vm, struct cn_func *const *calls, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        cn_vm_call(&vm->vm, calls[i], NULL, NULL);
+        if (vm->vm.end.kind != CN_END_DONE)
+            return false;
+    }
+    return true;
+}
+
+static bool initialize(struct cordon_vm *vm)
+{
+    struct cn_func *calls[CN_CALLS_MAX];
+
+    return make_calls(vm, calls, initial_calls(vm, false, calls));
+}
+
+bool cn_api_program(struct cordon_vm *vm, struct cn_func **calls, uint32_t *count,
+                    cordon_error_t *error)
 {
     struct cn_func *main = export_func(vm, "_start");
 
@@ -211,8 +233,22 @@ bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *err
                            "functions with --invoke NAME");
     if (main != NULL && (main->type->param_count > 0 || main->type->result_count > 0))
         return cn_api_fail(error, CORDON_LINK, "_start has a type other than () -> ()");
-    if (initialize(vm, main == NULL))
-        run_plain(vm, main);
+    *count = initial_calls(vm, main != NULL, calls);
+    if (main != NULL)
+        calls[(*count)++] = main;
+    return true;
+}
+
+bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error)
+{
+    struct cn_func *calls[CN_CALLS_MAX];
+    uint32_t count;
+
+    if (vm->is_started)
+        return cn_api_fail(error, CORDON_MISUSE, "the host's workers run the VM");
+    if (!cn_api_program(vm, calls, &count, error))
+        return false;
+    make_calls(vm, calls, count);
     cn_api_result(vm, result);
     return true;
 }
@@ -313,7 +349,7 @@ bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *a
         return cn_api_fail(error, CORDON_QUOTA, "no memory left");
     for (uint32_t i = 0; i < argument_count; i++)
         at += put_value(slots + at, &arguments[i]);
-    if (initialize(vm, true))
+    if (initialize(vm))
         cn_vm_call(&vm->vm, func, slots, slots + at);
     bool taken = true;
     for (uint32_t i = 0; vm->vm.end.kind == CN_END_DONE && i < type->result_count; i++) {
@@ -403,10 +439,8 @@ void cordon_ctl_resume(cordon_ctl_t *ctl)
 
 bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value)
 {
-    if ((unsigned)quota >= CORDON_QUOTA_COUNT || quota == CORDON_STACK)
-        return false;
-    cn_vm_limit(vm_of(ctl), (enum cn_quota)quota, value);
-    return true;
+    return quota != CORDON_STACK && cordon_quota_check(quota, value, NULL) &&
+           cn_vm_limit(vm_of(ctl), (enum cn_quota)quota, value) == CN_OK;
 }
 
 void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats)

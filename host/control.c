@@ -9,6 +9,9 @@ static void interrupt(struct cn_vm *vm)
 
     if (waiter != NULL)
         cn_waiter_interrupt(waiter);
+    struct cn_pool *pool = atomic_load(&vm->pool);
+    if (pool != NULL)
+        cn_pool_poke(pool, &vm->seat);
 }
 
 void cn_vm_kill(struct cn_vm *vm, int signal)
@@ -26,11 +29,38 @@ void cn_vm_pause(struct cn_vm *vm, bool paused)
     interrupt(vm);
 }
 
-void cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
+/* What was asked for last, or what holds: as others may know it. */
+static uint64_t limit_known(struct cn_vm *vm, enum cn_quota quota)
 {
+    return atomic_load(&vm->asked_limits) & 1u << quota ? atomic_load(&vm->asked_limit[quota])
+                                                        : cn_vm_published(vm).account.limit[quota];
+}
+
+/* The queue does not wait for the VM's next turn. */
+static enum cn_status set_share(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
+{
+    struct cn_pool *pool = atomic_load(&vm->pool);
+    bool is_weight = quota == CN_QUOTA_WEIGHT;
+
+    if (pool == NULL)
+        return CN_OK;
+    return cn_pool_set(pool, &vm->seat,
+                       (uint32_t)(is_weight ? value : limit_known(vm, CN_QUOTA_WEIGHT)),
+                       (uint32_t)(is_weight ? limit_known(vm, CN_QUOTA_CPU_RESERVE) : value));
+}
+
+enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
+{
+    enum cn_status status = CN_OK;
+
+    if (quota == CN_QUOTA_WEIGHT || quota == CN_QUOTA_CPU_RESERVE)
+        status = set_share(vm, quota, value);
+    if (status != CN_OK)
+        return status;
     atomic_store(&vm->asked_limit[quota], value);
     atomic_fetch_or(&vm->asked_limits, 1u << quota);
     interrupt(vm);
+    return CN_OK;
 }
 
 bool cn_vm_take_limits(struct cn_vm *vm)

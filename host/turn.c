@@ -3,7 +3,7 @@
  * that many VMs share. */
 #include "host/turn.h"
 
-#include <time.h>
+#include "host/clock.h"
 
 /* How often the test mode preempts between two looks at the clocks. */
 #define CN_TEST_ROUNDS 1000

@@ -1,18 +1,10 @@
 #include "host/vm.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "host/clock.h"
 #include "host/turn.h"
 #include "host/waiter.h"
-
-uint64_t cn_clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 void cn_vm_init(struct cn_vm *vm)
 {

@@ -9,10 +9,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "governor/bucket.h"
 #include "governor/pace.h"
+#include "host/pool.h"
 #include "shim/wasi.h"
 #include "vm/thread.h"
 
@@ -46,6 +46,9 @@ struct cn_figures {
     struct cn_wasi_stats wasi;
 };
 
+/* What a VM can be started for, one after the other: the start function, and the program. */
+#define CN_CALLS_MAX 2
+
 struct cn_vm {
     struct cn_account account;
     struct cn_store *store;
@@ -71,10 +74,15 @@ struct cn_vm {
     bool is_parked;                /* a host call waits for the wait set */
     struct cn_end end;
 
+    struct cn_seat seat;           /* in `pool`, while it is started */
+    struct cn_func *calls[CN_CALLS_MAX];
+    uint32_t calls_begun, call_count;
+    void (*ended)(struct cn_vm *vm);
     struct cn_waiter *waiter;      /* once something had to wait */
     _Atomic int kill_signal;       /* 0: nobody asked */
     _Atomic bool is_paused;
-    _Atomic(struct cn_waiter *) shared_waiter; /* for whoever wants to wake it */
+    _Atomic(struct cn_waiter *) shared_waiter; /* for whoever wants to wake it: one of these */
+    _Atomic(struct cn_pool *) pool;
     _Atomic uint64_t asked_limit[CN_QUOTA_COUNT];
     _Atomic uint32_t asked_limits; /* a bit for each that was asked for and not yet taken */
     pthread_mutex_t lock;          /* of what follows */
@@ -102,6 +110,14 @@ void cn_vm_finish(struct cn_vm *vm);
 void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                 union cn_slot *results);
 
+/* Gives the VM a seat in the pool, whose workers make the calls, of functions that take and give
+ * nothing, until one ends otherwise than by returning. The last worker calls `ended`. Meanwhile
+ * the VM is the workers': only what says so may be done from other threads. CN_OVER_QUOTA when its
+ * reservation cannot be promised; CN_NO_MEMORY. */
+CN_CHECKED enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool,
+                                      struct cn_func *const *calls, uint32_t count,
+                                      void (*ended)(struct cn_vm *vm));
+
 /* From any thread, or a signal handler: the guest ends at its next safepoint, or at once when it
  * waits. `signal` is what cn_end reports, above 0. */
 void cn_vm_kill(struct cn_vm *vm, int signal);
@@ -109,8 +125,9 @@ void cn_vm_kill(struct cn_vm *vm, int signal);
 /* From any thread: the guest stops at its next safepoint until resumed. */
 void cn_vm_pause(struct cn_vm *vm, bool paused);
 
-/* From any thread: a quota changes before the next slice. Not STACK, which is laid out once. */
-void cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value);
+/* From any thread: a quota changes before the next slice. Not STACK, which is laid out once.
+ * CN_OVER_QUOTA when a reservation cannot be promised; nothing changes then. */
+CN_CHECKED enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value);
 /* Between slices, on the VM's thread: what was asked for becomes true (false when nothing was),
  * and what was used can be seen by others. */
 bool cn_vm_take_limits(struct cn_vm *vm);
@@ -123,7 +140,5 @@ struct cn_figures cn_vm_published(struct cn_vm *vm);
 /* Time on the clocks so far. */
 uint64_t cn_vm_wall_ns(const struct cn_vm *vm);
 uint64_t cn_vm_cpu_ns(const struct cn_vm *vm);
-/* A clock of the system, in nanoseconds. */
-uint64_t cn_clock_ns(clockid_t clock);
 
 #endif

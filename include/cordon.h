@@ -182,6 +182,8 @@ typedef enum cordon_quota {
     CORDON_DISK,     /* bytes that it may add below writable directories */
     CORDON_INODES,   /* files and directories that it may add */
     CORDON_CPUS,     /* thousandths of a core: rate of CPU time */
+    CORDON_WEIGHT,   /* 1 to 10000: its part of a host's workers when these are busy */
+    CORDON_CPU_RESERVE, /* thousandths of a core, at most 1000: what it has of them in any case */
     CORDON_CPU_TIME, /* nanoseconds of CPU time */
     CORDON_TIMEOUT,  /* nanoseconds of wall time */
     CORDON_FUEL,     /* WebAssembly operators */
@@ -189,6 +191,10 @@ typedef enum cordon_quota {
 } cordon_quota_t;
 
 #define CORDON_UNLIMITED UINT64_MAX
+
+/* Whether a quota may have that value: weights have a range, and rates of CPU time end at the one
+ * core that a VM can use. CORDON_MISUSE says why not. */
+CORDON_API bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_error_t *error);
 
 /* The name as on the command line: "memory", "cpu-time". */
 CORDON_API const char *cordon_quota_name(cordon_quota_t quota);
@@ -296,6 +302,35 @@ CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
                                  cordon_result_t *result, cordon_error_t *error);
 
 CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
+
+/* ------------------------------------------------------------------ many at once */
+
+/* Starts `workers` threads (0: one per core that the process may use) that run the host's VMs in
+ * turns of at most a millisecond, and share CPU time among them by weight, reservation and limit
+ * (CORDON_WEIGHT, CORDON_CPU_RESERVE, CORDON_CPUS). One more thread waits for what VMs wait for.
+ * They live as long as the host, and have all signals blocked. CORDON_IO. */
+CORDON_API bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *error);
+
+/* Runs the VM as cordon_vm_run does, but on the host's workers: comes back at once. `done`, which
+ * may be NULL, is called by one of the workers when the VM has ended. It should be short and must
+ * not free the VM or wait for it. Until it has been called, only the VM's control may be used, and
+ * cordon_vm_free, which kills the VM and waits. CORDON_QUOTA when the host cannot promise the
+ * reservation: all of them together come to nine tenths of its workers at most. */
+typedef void (*cordon_done_fn)(void *user, cordon_vm_t *vm, const cordon_result_t *result);
+CORDON_API bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user,
+                                cordon_error_t *error);
+/* Waits until a started VM has ended, and `done` has returned. */
+CORDON_API void cordon_vm_wait(cordon_vm_t *vm, cordon_result_t *result);
+
+typedef struct cordon_host_stats {
+    uint32_t workers;  /* 0 before cordon_host_start */
+    uint32_t vms;      /* started and not ended */
+    uint32_t runnable; /* of these: running, or waiting for nothing but their turn */
+    uint64_t reserved; /* thousandths of a core that are promised */
+    uint64_t busy_ns;  /* CPU time of all turns so far */
+    uint64_t turns;
+} cordon_host_stats_t;
+CORDON_API void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats);
 
 /* ------------------------------------------------------------------ control */
 

@@ -1,0 +1,137 @@
+/* Hosts, and the VMs that run on their workers. */
+#include <sched.h>
+#include <string.h>
+
+#include "api/internal.h"
+
+const char *cordon_version(void)
+{
+    return CORDON_VERSION;
+}
+
+cordon_host_t *cordon_host_new(cordon_error_t *error)
+{
+    cordon_host_t *host = cn_alloc(cn_heap, sizeof *host);
+
+    if (host == NULL)
+        cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    else
+        host->memory_limit = CORDON_UNLIMITED;
+    return host;
+}
+
+void cordon_host_free(cordon_host_t *host)
+{
+    if (host == NULL)
+        return;
+    cn_pool_free(host->pool);
+    cn_free(cn_heap, host, sizeof *host);
+}
+
+void cordon_host_translation(cordon_host_t *host, cordon_translation_t how)
+{
+    host->translation = how;
+}
+
+void cordon_host_memory(cordon_host_t *host, uint64_t bytes)
+{
+    host->memory_limit = bytes;
+}
+
+/* ------------------------------------------------------------------ workers */
+
+static uint32_t usable_cores(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *error)
+{
+    struct cn_error cause = {0};
+
+    if (host->pool != NULL)
+        return cn_api_fail(error, CORDON_MISUSE, "the host has its workers already");
+    if (workers > CN_POOL_WORKERS_MAX)
+        return cn_api_fail(error, CORDON_MISUSE, "%u workers are asked for, at most %d can be had",
+                           workers, CN_POOL_WORKERS_MAX);
+    host->pool = cn_pool_new(workers ? workers : usable_cores(), &cause);
+    return host->pool != NULL || cn_api_fail_with(error, &cause);
+}
+
+void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats)
+{
+    struct cn_pool_figures figures = {0};
+
+    if (host->pool != NULL)
+        figures = cn_pool_figures(host->pool);
+    *stats = (cordon_host_stats_t){
+        .workers = figures.workers, .vms = figures.seats, .runnable = figures.active,
+        .reserved = figures.reserved, .busy_ns = figures.busy_ns, .turns = figures.turns,
+    };
+}
+
+/* ------------------------------------------------------------------ started VMs */
+
+/* On the worker that gave the VM its last turn. */
+static void ended(struct cn_vm *inner)
+{
+    struct cordon_vm *vm = (struct cordon_vm *)inner;
+    cordon_result_t result;
+
+    cn_api_result(vm, &result);
+    if (vm->done != NULL)
+        vm->done(vm->done_user, vm, &result);
+    pthread_mutex_lock(&vm->ended_lock);
+    vm->is_started = false;
+    pthread_cond_broadcast(&vm->ended_cond);
+    pthread_mutex_unlock(&vm->ended_lock);
+}
+
+static bool set_started(struct cordon_vm *vm, bool is_started)
+{
+    pthread_mutex_lock(&vm->ended_lock);
+    bool before = vm->is_started;
+    vm->is_started = is_started;
+    pthread_mutex_unlock(&vm->ended_lock);
+    return before;
+}
+
+bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_error_t *error)
+{
+    struct cn_func *calls[CN_CALLS_MAX];
+    uint32_t count = 0;
+
+    if (vm->host->pool == NULL)
+        return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start");
+    if (!cn_api_program(vm, calls, &count, error))
+        return false;
+    if (set_started(vm, true))
+        return cn_api_fail(error, CORDON_MISUSE, "the VM has been started already");
+    vm->done = done;
+    vm->done_user = user;
+    enum cn_status status = cn_vm_start(&vm->vm, vm->host->pool, calls, count, ended);
+    if (status == CN_OK)
+        return true;
+    set_started(vm, false);
+    if (status == CN_OVER_QUOTA)
+        return cn_api_fail_quota(error, CN_QUOTA_CPU_RESERVE,
+                                 "the host cannot promise that reservation beside the others "
+                                 "(--cpu-reserve): nine tenths of its workers can be reserved");
+    return cn_api_fail(error, CORDON_QUOTA, "no memory left to start the VM");
+}
+
+void cn_api_vm_wait(struct cordon_vm *vm)
+{
+    pthread_mutex_lock(&vm->ended_lock);
+    while (vm->is_started)
+        pthread_cond_wait(&vm->ended_cond, &vm->ended_lock);
+    pthread_mutex_unlock(&vm->ended_lock);
+}
+
+void cordon_vm_wait(cordon_vm_t *vm, cordon_result_t *result)
+{
+    cn_api_vm_wait(vm);
+    cn_api_result(vm, result);
+}

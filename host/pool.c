@@ -1,0 +1,422 @@
+#include "host/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/alloc.h"
+#include "host/alarm.h"
+#include "host/clock.h"
+
+#define EVENTS 64
+#define NANOSECONDS 1000000000u
+/* What the watcher's own descriptor is known by; seats by their number and its generation. */
+#define NEWS UINT64_MAX
+
+struct place {
+    struct cn_seat *seat; /* NULL: free, and `next` is the next free one */
+    uint32_t generation;  /* so that a late event of one seat is not another's */
+    uint32_t next;
+};
+
+struct cn_pool {
+    pthread_mutex_t lock;    /* of all that follows, but for `news` */
+    pthread_cond_t work;     /* something is ready */
+    struct cn_fair fair;
+    struct cn_alarms alarms;
+    struct place *places;
+    uint32_t place_count, free_place;
+    int epoll;
+    int news;                /* an event that wakes the watcher */
+    uint64_t watcher_until;  /* it sleeps until then; 0 when it does not */
+    uint32_t idle;           /* workers */
+    bool is_stopping;
+    struct cn_pool_figures figures;
+    uint32_t thread_count;   /* the watcher is the last */
+    pthread_t threads[CN_POOL_WORKERS_MAX + 1];
+};
+
+/* ------------------------------------------------------------------ places */
+
+#define NO_PLACE UINT32_MAX
+
+static enum cn_status add_places(struct cn_pool *pool)
+{
+    uint32_t room = pool->place_count ? pool->place_count * 2 : 16;
+    struct place *places = cn_resize(cn_heap, pool->places, pool->place_count * sizeof *places,
+                                     room * sizeof *places);
+
+    if (places == NULL)
+        return CN_NO_MEMORY;
+    for (uint32_t i = pool->place_count; i < room; i++)
+        places[i] = (struct place){.next = i + 1 < room ? i + 1 : NO_PLACE};
+    pool->free_place = pool->place_count;
+    pool->places = places;
+    pool->place_count = room;
+    return CN_OK;
+}
+
+static void take_place(struct cn_pool *pool, struct cn_seat *seat)
+{
+    struct place *place = &pool->places[pool->free_place];
+
+    seat->number = pool->free_place;
+    pool->free_place = place->next;
+    place->seat = seat;
+}
+
+static void leave_place(struct cn_pool *pool, struct cn_seat *seat)
+{
+    struct place *place = &pool->places[seat->number];
+
+    place->seat = NULL;
+    place->generation++;
+    place->next = pool->free_place;
+    pool->free_place = seat->number;
+}
+
+static uint64_t known_as(const struct cn_pool *pool, const struct cn_seat *seat)
+{
+    return (uint64_t)pool->places[seat->number].generation << 32 | seat->number;
+}
+
+/* The seat that an event is of, or NULL when it has gone. */
+static struct cn_seat *seat_known_as(const struct cn_pool *pool, uint64_t known)
+{
+    const struct place *place = &pool->places[(uint32_t)known];
+
+    return place->generation == (uint32_t)(known >> 32) ? place->seat : NULL;
+}
+
+static bool is_seated(const struct cn_pool *pool, const struct cn_seat *seat)
+{
+    return seat->number < pool->place_count && pool->places[seat->number].seat == seat;
+}
+
+/* ------------------------------------------------------------------ waking and watching */
+
+static void wake(struct cn_pool *pool, struct cn_seat *seat)
+{
+    cn_alarm_clear(&pool->alarms, seat);
+    if (seat->entity.state == CN_FAIR_RUNNING)
+        seat->is_woken = true;
+    if (seat->entity.state != CN_FAIR_ASLEEP)
+        return;
+    cn_fair_wake(&pool->fair, &seat->entity);
+    if (pool->idle > 0)
+        pthread_cond_signal(&pool->work);
+}
+
+static void tell_watcher(struct cn_pool *pool)
+{
+    (void)eventfd_write(pool->news, 1);
+}
+
+/* One event, once: the watcher is told again when the seat waits again. */
+static void watch(struct cn_pool *pool, struct cn_seat *seat, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = known_as(pool, seat)};
+    int operation = seat->watched == fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    seat->watched = fd;
+    /* Without memory for it the VM could sleep for ever: it looks for itself, every moment. */
+    if (epoll_ctl(pool->epoll, operation, fd, &event) != 0)
+        seat->until_ns = cn_clock_ns(CLOCK_MONOTONIC) + NANOSECONDS / 100;
+}
+
+static void sleep_until(struct cn_pool *pool, struct cn_seat *seat,
+                        const struct cn_turn_report *report)
+{
+    seat->until_ns = report->until_ns;
+    if (report->wait_set >= 0)
+        watch(pool, seat, report->wait_set);
+    if (seat->until_ns == UINT64_MAX)
+        return;
+    cn_alarm_set(&pool->alarms, seat);
+    if (seat->until_ns < pool->watcher_until) {
+        pool->watcher_until = seat->until_ns;
+        tell_watcher(pool);
+    }
+}
+
+static uint32_t ring_alarms(struct cn_pool *pool)
+{
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+    uint32_t count = 0;
+
+    for (; pool->alarms.count > 0 && pool->alarms.seats[0]->until_ns <= now; count++)
+        wake(pool, pool->alarms.seats[0]);
+    return count;
+}
+
+static void wake_poked(struct cn_pool *pool)
+{
+    eventfd_t count;
+
+    (void)eventfd_read(pool->news, &count);
+    for (uint32_t i = 0; i < pool->place_count; i++) {
+        struct cn_seat *seat = pool->places[i].seat;
+        if (seat != NULL && atomic_exchange(&seat->is_poked, false))
+            wake(pool, seat);
+    }
+}
+
+/* Sleeps without the lock. */
+static int next_events(struct cn_pool *pool, struct epoll_event *events)
+{
+    uint64_t until = pool->alarms.count > 0 ? pool->alarms.seats[0]->until_ns : UINT64_MAX;
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+    uint64_t ns = until > now ? until - now : 0;
+    struct timespec time = {(time_t)(ns / NANOSECONDS), (long)(ns % NANOSECONDS)};
+
+    pool->watcher_until = until;
+    pthread_mutex_unlock(&pool->lock);
+    int count = epoll_pwait2(pool->epoll, events, EVENTS, until == UINT64_MAX ? NULL : &time, NULL);
+    pthread_mutex_lock(&pool->lock);
+    pool->watcher_until = 0;
+    return count;
+}
+
+/* What the watcher does for a VM is the VM's to pay. */
+static void charge_watching(struct cn_pool *pool, const struct epoll_event *events, int count,
+                            uint64_t cpu_ns)
+{
+    for (int i = 0; i < count; i++) {
+        struct cn_seat *seat = events[i].data.u64 == NEWS
+                                   ? NULL : seat_known_as(pool, events[i].data.u64);
+        if (seat != NULL)
+            cn_fair_charge(&pool->fair, &seat->entity, cpu_ns / (unsigned)count);
+    }
+}
+
+static void *watch_all(void *context)
+{
+    struct cn_pool *pool = context;
+    struct epoll_event events[EVENTS];
+
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->is_stopping) {
+        uint64_t before = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        int count = next_events(pool, events);
+        for (int i = 0; i < count; i++) {
+            struct cn_seat *seat;
+            if (events[i].data.u64 == NEWS)
+                wake_poked(pool);
+            else if ((seat = seat_known_as(pool, events[i].data.u64)) != NULL)
+                wake(pool, seat);
+        }
+        ring_alarms(pool);
+        charge_watching(pool, events, count, cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ turns */
+
+static void give_up(struct cn_pool *pool, struct cn_seat *seat)
+{
+    if (seat->watched >= 0)
+        (void)epoll_ctl(pool->epoll, EPOLL_CTL_DEL, seat->watched, NULL);
+    cn_fair_remove(&pool->fair, &seat->entity);
+    leave_place(pool, seat);
+    pool->figures.reserved -= seat->entity.reserve;
+    pool->figures.seats--;
+    pthread_mutex_unlock(&pool->lock);
+    seat->over(seat);
+    pthread_mutex_lock(&pool->lock);
+}
+
+static void give_turn(struct cn_pool *pool, struct cn_seat *seat)
+{
+    struct cn_turn_report report = {.wait_set = -1};
+    uint64_t slice = cn_fair_slice_ns(&pool->fair, &seat->entity);
+
+    seat->is_woken = false;
+    pthread_mutex_unlock(&pool->lock);
+    seat->turn(seat, slice, &report);
+    pthread_mutex_lock(&pool->lock);
+
+    bool wants_more = !report.is_over && (report.until_ns == 0 || seat->is_woken);
+    cn_fair_put(&pool->fair, &seat->entity, report.used_ns, wants_more);
+    pool->figures.busy_ns += report.used_ns;
+    pool->figures.turns++;
+    if (report.is_over)
+        give_up(pool, seat);
+    else if (!wants_more)
+        sleep_until(pool, seat, &report);
+}
+
+static void *work(void *context)
+{
+    struct cn_pool *pool = context;
+
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->is_stopping) {
+        struct cn_fair_entity *entity = cn_fair_pick(&pool->fair);
+        if (entity != NULL) {
+            give_turn(pool, (struct cn_seat *)entity);
+            continue;
+        }
+        pool->idle++;
+        pthread_cond_wait(&pool->work, &pool->lock);
+        pool->idle--;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ the pool itself */
+
+/* Signals are the process's, and its own threads' to handle. */
+static int start_thread(struct cn_pool *pool, void *(*run)(void *))
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&pool->threads[pool->thread_count], NULL, run, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pool->thread_count++;
+    return error;
+}
+
+static int open_watch(struct cn_pool *pool)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = NEWS};
+
+    pool->epoll = epoll_create1(EPOLL_CLOEXEC);
+    pool->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->epoll < 0 || pool->news < 0 ||
+        epoll_ctl(pool->epoll, EPOLL_CTL_ADD, pool->news, &event) != 0)
+        return errno;
+    return 0;
+}
+
+struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error)
+{
+    struct cn_pool *pool = cn_alloc(cn_heap, sizeof *pool);
+
+    if (pool == NULL) {
+        cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory left");
+        return NULL;
+    }
+    memset(pool, 0, sizeof *pool);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    cn_fair_init(&pool->fair, cn_heap, workers);
+    pool->free_place = NO_PLACE;
+    pool->figures.workers = workers;
+    int failure = open_watch(pool);
+    for (uint32_t i = 0; failure == 0 && i < workers; i++)
+        failure = start_thread(pool, work);
+    if (failure == 0)
+        failure = start_thread(pool, watch_all);
+    if (failure == 0)
+        return pool;
+    cn_fail(error, CN_IO, CN_NO_OFFSET, "the workers cannot be started: %s", strerror(failure));
+    cn_pool_free(pool);
+    return NULL;
+}
+
+void cn_pool_free(struct cn_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->is_stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    tell_watcher(pool);
+    for (uint32_t i = 0; i < pool->thread_count; i++)
+        pthread_join(pool->threads[i], NULL);
+    if (pool->epoll >= 0)
+        close(pool->epoll);
+    if (pool->news >= 0)
+        close(pool->news);
+    cn_fair_release(&pool->fair);
+    cn_alarms_release(&pool->alarms);
+    cn_free(cn_heap, pool->places, pool->place_count * sizeof *pool->places);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    cn_free(cn_heap, pool, sizeof *pool);
+}
+
+static bool is_promisable(const struct cn_pool *pool, uint64_t before, uint64_t reserve)
+{
+    return reserve == 0 || pool->figures.reserved - before + reserve <=
+                               (uint64_t)CN_POOL_RESERVABLE * pool->figures.workers;
+}
+
+static enum cn_status take(struct cn_pool *pool, struct cn_seat *seat, uint32_t weight,
+                           uint32_t reserve)
+{
+    if (!is_promisable(pool, 0, reserve))
+        return CN_OVER_QUOTA;
+    enum cn_status status = pool->free_place == NO_PLACE ? add_places(pool) : CN_OK;
+    if (status == CN_OK)
+        status = cn_alarms_reserve(&pool->alarms, pool->figures.seats + 1);
+    if (status == CN_OK)
+        status = cn_fair_add(&pool->fair, &seat->entity, weight, reserve);
+    if (status != CN_OK)
+        return status;
+    take_place(pool, seat);
+    seat->alarm = CN_NO_ALARM;
+    seat->watched = -1;
+    atomic_store(&seat->is_poked, false);
+    pool->figures.seats++;
+    pool->figures.reserved += reserve;
+    wake(pool, seat);
+    return CN_OK;
+}
+
+enum cn_status cn_pool_take(struct cn_pool *pool, struct cn_seat *seat, uint32_t weight,
+                            uint32_t reserve)
+{
+    pthread_mutex_lock(&pool->lock);
+    enum cn_status status = take(pool, seat, weight, reserve);
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+enum cn_status cn_pool_set(struct cn_pool *pool, struct cn_seat *seat, uint32_t weight,
+                           uint32_t reserve)
+{
+    enum cn_status status = CN_OK;
+
+    pthread_mutex_lock(&pool->lock);
+    if (is_seated(pool, seat)) {
+        uint32_t before = seat->entity.reserve;
+        status = is_promisable(pool, before, reserve) ? CN_OK : CN_OVER_QUOTA;
+        if (status == CN_OK) {
+            cn_fair_set(&pool->fair, &seat->entity, weight, reserve);
+            pool->figures.reserved += (uint64_t)reserve - before;
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat)
+{
+    int before = errno; /* it may be a signal handler that calls */
+
+    atomic_store(&seat->is_poked, true);
+    tell_watcher(pool);
+    errno = before;
+}
+
+struct cn_pool_figures cn_pool_figures(struct cn_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct cn_pool_figures figures = pool->figures;
+    figures.active = pool->fair.active;
+    pthread_mutex_unlock(&pool->lock);
+    return figures;
+}

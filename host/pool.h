@@ -1,0 +1,77 @@
+/* A pool: workers that run many VMs, whose turns a fair queue deals out.
+ *
+ * A seat is one VM's place in the pool. While it has one, the VM belongs to the pool: a worker
+ * gives it a turn, puts the seat back with the CPU time that was used, and takes the next. One
+ * more thread, the watcher, waits for everything that VMs wait for, and gives those that may go
+ * on back to the queue. A VM has at most one turn at a time, on any worker.
+ *
+ * One lock guards the queue; turns run without it. Functions are for any thread unless they say
+ * otherwise.
+ */
+#ifndef CN_HOST_POOL_H
+#define CN_HOST_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "core/error.h"
+#include "governor/fair.h"
+
+#define CN_POOL_WORKERS_MAX 256
+/* Reservations may come to this many thousandths of each worker. */
+#define CN_POOL_RESERVABLE 900
+
+struct cn_pool;
+
+/* What a turn was like. */
+struct cn_turn_report {
+    uint64_t used_ns;  /* CPU time */
+    uint64_t until_ns; /* no turn before that, unless something happens; 0: at once */
+    int wait_set;      /* a descriptor whose being readable is such a thing, or -1 */
+    bool is_over;      /* no more turns: the seat is given up */
+};
+
+struct cn_seat {
+    struct cn_fair_entity entity; /* first; the queue's */
+    /* Set by the owner before it takes the seat. `turn` is called by workers; `over` by the last
+     * of them, after the pool has let go of the seat: it may be freed from then on. */
+    void (*turn)(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report);
+    void (*over)(struct cn_seat *seat);
+
+    /* The pool's. */
+    uint32_t number;          /* in the pool's table */
+    uint32_t alarm;           /* place in the heap of moments, or CN_NO_ALARM */
+    uint64_t until_ns;
+    int watched;              /* descriptor that the watcher has been told of, or -1 */
+    bool is_woken;            /* something happened during its turn */
+    _Atomic bool is_poked;
+};
+
+struct cn_pool_figures {
+    uint32_t workers, seats, active;
+    uint64_t busy_ns;  /* CPU time of turns, of VMs that are gone, too */
+    uint64_t turns;
+    uint64_t reserved; /* thousandths of a core */
+};
+
+/* Starts the threads. NULL with an error when they or descriptors cannot be had. */
+struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error);
+/* Stops the threads; no seat may be taken any more. NULL is fine. */
+void cn_pool_free(struct cn_pool *pool);
+
+/* Takes a seat: its first turn comes soon. CN_OVER_QUOTA when the reservation cannot be promised
+ * beside those of others; CN_NO_MEMORY. */
+CN_CHECKED enum cn_status cn_pool_take(struct cn_pool *pool, struct cn_seat *seat,
+                                       uint32_t weight, uint32_t reserve);
+
+/* Gives a seat another weight and reservation at once; CN_OVER_QUOTA as above. The seat must be
+ * taken, or over: then nothing happens. */
+CN_CHECKED enum cn_status cn_pool_set(struct cn_pool *pool, struct cn_seat *seat, uint32_t weight,
+                                      uint32_t reserve);
+
+/* It gets a turn soon, whatever it waits for. From signal handlers, too. */
+void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat);
+
+struct cn_pool_figures cn_pool_figures(struct cn_pool *pool);
+
+#endif

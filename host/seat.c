@@ -1,0 +1,68 @@
+/* A VM in a pool: its seat's two functions. */
+#include <stddef.h>
+
+#include "host/turn.h"
+
+static struct cn_vm *vm_of(struct cn_seat *seat)
+{
+    return (struct cn_vm *)((char *)seat - offsetof(struct cn_vm, seat));
+}
+
+/* Begins the next of the calls that the VM was started for; false when the last one is over, or
+ * one has ended otherwise than by returning. */
+static bool begin_next(struct cn_vm *vm)
+{
+    if (vm->end.kind > CN_END_DONE || vm->calls_begun == vm->call_count)
+        return false;
+    cn_vm_begin(vm, vm->calls[vm->calls_begun++], NULL);
+    return true;
+}
+
+static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report)
+{
+    struct cn_vm *vm = vm_of(seat);
+    uint64_t before = vm->cpu_before_ns;
+    enum cn_turn turn = CN_TURN_OVER;
+
+    cn_vm_enter(vm);
+    if (vm->end.kind == CN_END_NONE && vm->calls_begun > 0)
+        turn = cn_vm_turn(vm, slice_ns, &report->until_ns);
+    report->is_over = turn == CN_TURN_OVER && !begin_next(vm);
+    if (turn == CN_TURN_AGAIN || turn == CN_TURN_OVER)
+        report->until_ns = 0;
+    if (turn == CN_TURN_PARKED && vm->wasi != NULL)
+        report->wait_set = cn_wasi_wait_set(vm->wasi);
+    if (report->is_over)
+        cn_vm_finish(vm);
+    else
+        cn_vm_leave(vm);
+    cn_vm_publish(vm);
+    report->used_ns = vm->cpu_before_ns - before;
+}
+
+static void is_over(struct cn_seat *seat)
+{
+    struct cn_vm *vm = vm_of(seat);
+
+    atomic_store(&vm->pool, NULL);
+    vm->ended(vm);
+}
+
+enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool, struct cn_func *const *calls,
+                           uint32_t count, void (*ended)(struct cn_vm *vm))
+{
+    vm->seat.turn = take_turn;
+    vm->seat.over = is_over;
+    vm->ended = ended;
+    vm->calls_begun = vm->call_count = 0;
+    for (uint32_t i = 0; i < count && i < CN_CALLS_MAX; i++)
+        vm->calls[vm->call_count++] = calls[i];
+    cn_vm_take_limits(vm);
+    atomic_store(&vm->pool, pool);
+    enum cn_status status =
+        cn_pool_take(pool, &vm->seat, (uint32_t)vm->account.limit[CN_QUOTA_WEIGHT],
+                     (uint32_t)vm->account.limit[CN_QUOTA_CPU_RESERVE]);
+    if (status != CN_OK)
+        atomic_store(&vm->pool, NULL);
+    return status;
+}
