@@ -25,6 +25,7 @@ struct home {
 
 struct command {
     bool json, complete;
+    bool print;         /* the cases, instead of running them */
     const char *folder; /* of the modules; NULL: that of the file */
     int first;          /* word that is a file */
     struct home *homes[MODULES_MAX];
@@ -47,11 +48,13 @@ static bool parse(struct command *command, int argc, char **argv)
             command->json = true;
         } else if (strcmp(argv[i], "--complete") == 0) {
             command->complete = true;
+        } else if (strcmp(argv[i], "--print") == 0) {
+            command->print = true;
         } else if (strcmp(argv[i], "--modules") == 0 && i + 1 < argc) {
             command->folder = argv[++i];
         } else {
             cli_complain("unknown option %s: cordon conform [--json] [--complete] "
-                         "[--modules FOLDER] FILE...", argv[i]);
+                         "[--print] [--modules FOLDER] FILE...", argv[i]);
             return false;
         }
     }
@@ -119,15 +122,17 @@ static void run_case(struct command *command, const char *path, const struct con
                      struct tally *tally)
 {
     struct conform_verdict verdict = {.line = test->line, .expected = "a case"};
-    const struct home *home = home_named(command, path, test->module);
+    const struct home *home = NULL;
 
     if (test->problem != NULL)
         snprintf(verdict.found, sizeof verdict.found, "%s", test->problem);
-    else if (home == NULL || home->module == NULL)
+    else if (command->print)
+        verdict.passed = conform_print(path, test, &verdict);
+    else if ((home = home_named(command, path, test->module)) != NULL && home->module != NULL)
+        conform_run(test, home->module, &command->coverage, &verdict);
+    else
         snprintf(verdict.found, sizeof verdict.found, "module %s: %s", test->module,
                  home != NULL ? home->problem : "too many modules");
-    else
-        conform_run(test, home->module, &command->coverage, &verdict);
     if (!verdict.passed && tally->failed == 0) {
         tally->first = *test;
         tally->verdict = verdict;
@@ -161,6 +166,14 @@ static void print_line(const char *path, const struct tally *tally)
     if (tally->failed > 0)
         printf("  first at %s:%u: %s: expected %s, found %s\n", path, tally->verdict.line,
                tally->first.name, tally->verdict.expected, tally->verdict.found);
+}
+
+/* Standard output has the cases. */
+static void print_unread(const char *path, const struct tally *tally)
+{
+    if (tally->failed > 0)
+        cli_complain("%s:%u: %s: %s", path, tally->first.line, tally->first.name,
+                     tally->verdict.found);
 }
 
 /* False when the file cannot be read; *code is then what to exit with. */
@@ -253,19 +266,23 @@ static int run_all(struct command *command, int argc, char **argv)
     unsigned passed = 0, failed = 0;
     int code = 0;
 
-    if (command->json)
+    if (command->json && !command->print)
         printf("{\"files\":[");
     for (int i = command->first; i < argc; i++) {
         struct tally tally = {0};
         if (!run_file(command, argv[i], &tally, &code))
             return code;
-        if (command->json)
+        if (command->print)
+            print_unread(argv[i], &tally);
+        else if (command->json)
             print_json(argv[i], &tally, i == command->first);
         else
             print_line(argv[i], &tally);
         passed += tally.passed;
         failed += tally.failed;
     }
+    if (command->print)
+        return failed > 0;
     unsigned gaps = finish(command, passed, failed, argc - command->first > 1);
     return failed + gaps > 0;
 }

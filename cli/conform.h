@@ -52,4 +52,10 @@ struct conform_coverage {
 void conform_run(const struct conform_case *test, const struct cn_module *module,
                  struct conform_coverage *coverage, struct conform_verdict *verdict);
 
+/* ---------------------------------------------------------------- conform_print.c */
+
+/* Prints a case as a line of JSON, with its code as bytes; false when there is no code. */
+bool conform_print(const char *path, const struct conform_case *test,
+                   struct conform_verdict *verdict);
+
 #endif

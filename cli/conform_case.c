@@ -105,6 +105,8 @@ bool conform_next(struct conform_reader *reader, struct conform_case *test)
     }
     if (!expects && test->problem == NULL)
         test->problem = "no expectation";
+    if (!begins_with(reader, "func ") && test->problem == NULL)
+        test->problem = "no code";
     test->code.at = (const uint8_t *)reader->at;
     test->code_line = reader->line;
     while (reader->at < reader->end && !begins_with(reader, "case "))

@@ -14,6 +14,7 @@ import os
 
 from cases import (ACCUMULATORS, BASE, BIG, FORMS, FRAME, HERE, KINDS, ROW, ROWS, SAMPLE,
                    SETTERS, SETUP_SIZE, SPARE, WINDOW, Sheet, function, reserved, setup)
+from handlers import check_handlers
 from sample import kinds_of
 from settings import (ANY_REF, ARGUMENT, FIXED, FREE, NO_REF, PAIR, REFS, Setting, bad_casts,
                       settings)
@@ -424,6 +425,14 @@ def check_own(sheet, form):
         check_moves(sheet, form)
 
 
+def check_numbers_of_forms(sheet):
+    """Numbers that are no instruction's."""
+    count = sum(len(forms) for forms in FORMS.values())
+    for number in (count, count + 1, 0xffff, 1 << 16 | 5, 1 << 32 | 5, 1 << 63 | 5, (1 << 64) - 1):
+        sheet.case('places', 'VARIANT', 'number %d' % number, (0, number & BIG),
+                   [function(BASE), '    .word %d' % number, STOP])
+
+
 # ---------------------------------------------------------------- everything
 
 
@@ -462,6 +471,8 @@ def main():
                 check_own(sheet, form)
             else:
                 check_form(sheet, form, form is FORMS[row.name][0])
+    check_numbers_of_forms(sheet)
+    check_handlers(sheet)
     sheet.write()
     for module in ('sample.wat', 'bare.wat'):
         shutil.copyfile(os.path.join(HERE, module), os.path.join(sys.argv[1], module))
