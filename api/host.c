@@ -4,6 +4,8 @@
 
 #include "api/internal.h"
 
+_Static_assert((int)CORDON_OVERRUNS == (int)CN_OVERRUNS, "cordon.h has as many");
+
 const char *cordon_version(void)
 {
     return CORDON_VERSION;
@@ -70,6 +72,7 @@ void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats)
         .workers = figures.workers, .vms = figures.seats, .runnable = figures.active,
         .reserved = figures.reserved, .busy_ns = figures.busy_ns, .turns = figures.turns,
     };
+    memcpy(stats->overruns, figures.overruns, sizeof stats->overruns);
 }
 
 /* ------------------------------------------------------------------ started VMs */

@@ -13,6 +13,8 @@
 #define DEBT_MAX_NS 1000000000ll
 /* An hour at once keeps every product in its type. */
 #define USE_MAX_NS (3600ll * 1000000000ll)
+/* The deadline of one that cannot wait. */
+#define AT_ONCE INT64_MIN
 #define FIRST_ROOM 16
 #define MILLION 1000000.0
 
@@ -95,7 +97,8 @@ static void count_anew(struct cn_fair *fair)
             continue;
         leave_sums(fair, entity);
         entity->vtime -= now;
-        entity->deadline -= now;
+        if (entity->deadline != AT_ONCE)
+            entity->deadline -= now;
         join_sums(fair, entity);
         if (entity->state == CN_FAIR_READY)
             note_ready(fair, entity);
@@ -150,7 +153,8 @@ static void reweigh(struct cn_fair_entity *entity, int64_t now, int64_t effectiv
 
     entity->effective = effective;
     entity->vtime = now - (int64_t)(behind / effective);
-    entity->deadline = entity->vtime + (int64_t)(left / effective);
+    if (entity->deadline != AT_ONCE)
+        entity->deadline = entity->vtime + (int64_t)(left / effective);
 }
 
 static int64_t plain_weight(const struct cn_fair_entity *entity)
@@ -202,12 +206,13 @@ static bool are_feasible(const struct cn_fair *fair)
 }
 
 /* Works the effective weights out anew after changes, at the virtual time that lags are counted
- * from. With many entities one more or less moves little, and some changes are waited for. */
+ * from. With many entities one more or less moves little: then some changes, or some turns, are
+ * waited for. */
 static void adjust(struct cn_fair *fair, int64_t now)
 {
-    if (fair->changes * 16 < fair->active || fair->changes == 0)
+    if ((fair->changes + fair->picks) * 16 < fair->active || fair->changes == 0)
         return;
-    fair->changes = 0;
+    fair->changes = fair->picks = 0;
     bool feasible = fair->active == 0 || are_feasible(fair);
     if (!feasible || fair->is_adjusted)
         reweigh_all(fair, now, feasible ? 0 : fair_worth(fair));
@@ -269,7 +274,7 @@ static void leave_ready(struct cn_fair *fair, struct cn_fair_entity *entity)
 static void start_slice(struct cn_fair *fair, struct cn_fair_entity *entity)
 {
     entity->deadline =
-        entity->vtime + virtual_of(entity, (int64_t)cn_fair_slice_ns(fair, entity));
+        entity->vtime + virtual_of(entity, (int64_t)cn_fair_slice_ns(fair));
 }
 
 /* Where one that comes with a lag has to stand, so that it has that lag when it has come: the
@@ -356,6 +361,14 @@ void cn_fair_set(struct cn_fair *fair, struct cn_fair_entity *entity, uint32_t w
     adjust(fair, now);
 }
 
+void cn_fair_hurry(struct cn_fair *fair, struct cn_fair_entity *entity)
+{
+    if (entity->state != CN_FAIR_READY)
+        return;
+    entity->deadline = AT_ONCE;
+    note_ready(fair, entity);
+}
+
 /* ------------------------------------------------------------------ running */
 
 struct cn_fair_entity *cn_fair_pick(struct cn_fair *fair)
@@ -363,9 +376,16 @@ struct cn_fair_entity *cn_fair_pick(struct cn_fair *fair)
     struct cn_fair_ready *best = NULL, *least = NULL;
     int64_t now = now_of(fair);
 
+    if (fair->changes > 0) {
+        fair->picks++;
+        adjust(fair, now);
+        now = now_of(fair);
+    }
+
     for (uint32_t i = 0; i < fair->ready_count; i++) {
         struct cn_fair_ready *ready = &fair->ready[i];
-        if (ready->vtime <= now && (best == NULL || ready->deadline < best->deadline))
+        if ((ready->vtime <= now || ready->deadline == AT_ONCE) &&
+            (best == NULL || ready->deadline < best->deadline))
             best = ready;
         if (least == NULL || ready->vtime < least->vtime)
             least = ready;
@@ -388,9 +408,11 @@ uint64_t cn_fair_entitlement(const struct cn_fair *fair, const struct cn_fair_en
     return share < MILLION ? (uint64_t)share : (uint64_t)MILLION;
 }
 
-uint64_t cn_fair_slice_ns(const struct cn_fair *fair, const struct cn_fair_entity *entity)
+/* The same for all: more weight gives more turns. Turns that are long make those with a small part
+ * wait, so what everybody is off by at most is one of the longest. */
+uint64_t cn_fair_slice_ns(const struct cn_fair *fair)
 {
-    uint64_t slice = (CN_ROUND_NS / 1000) * cn_fair_entitlement(fair, entity) / 1000;
+    uint64_t slice = (uint64_t)CN_ROUND_NS * fair->workers / (fair->active ? fair->active : 1);
 
     if (slice > CN_SLICE_LONG_NS)
         return CN_SLICE_LONG_NS;

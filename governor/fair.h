@@ -27,8 +27,8 @@
 /* A slice with few entities, and the shortest with many. */
 #define CN_SLICE_LONG_NS 1000000
 #define CN_SLICE_SHORT_NS 200000
-/* Everybody has a turn in about this time, as far as the shortest slice allows. */
-#define CN_ROUND_NS 20000000
+/* A turn for each takes about this long, as far as the shortest slice allows. */
+#define CN_ROUND_NS 6000000
 
 enum cn_fair_state {
     CN_FAIR_ASLEEP,
@@ -62,7 +62,7 @@ struct cn_fair {
     uint32_t count, ready_count, room;
     uint32_t active;        /* ready or running */
     uint32_t reserving;     /* of these, with a reservation */
-    uint32_t changes;       /* since the effective weights were last worked out */
+    uint32_t changes, picks; /* since the effective weights were last worked out */
     bool is_adjusted;       /* some effective weight differs from the one asked for */
     int64_t weight_sum;     /* effective, of the active ones */
     __int128 moment_sum;    /* of effective weight times virtual time */
@@ -85,11 +85,14 @@ void cn_fair_set(struct cn_fair *fair, struct cn_fair_entity *entity, uint32_t w
 /* It wants to run; nothing happens when it already does. */
 void cn_fair_wake(struct cn_fair *fair, struct cn_fair_entity *entity);
 
+/* If it is ready its turn is the next one, whatever it is entitled to. */
+void cn_fair_hurry(struct cn_fair *fair, struct cn_fair_entity *entity);
+
 /* Takes the next one to run; NULL when none is ready. */
 struct cn_fair_entity *cn_fair_pick(struct cn_fair *fair);
 
-/* How long it should run now. */
-uint64_t cn_fair_slice_ns(const struct cn_fair *fair, const struct cn_fair_entity *entity);
+/* How long whoever is picked should run now. */
+uint64_t cn_fair_slice_ns(const struct cn_fair *fair);
 
 /* It has run for that long and wants to go on, or sleeps. */
 void cn_fair_put(struct cn_fair *fair, struct cn_fair_entity *entity, uint64_t used_ns,

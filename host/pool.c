@@ -161,8 +161,10 @@ static void wake_poked(struct cn_pool *pool)
     (void)eventfd_read(pool->news, &count);
     for (uint32_t i = 0; i < pool->place_count; i++) {
         struct cn_seat *seat = pool->places[i].seat;
-        if (seat != NULL && atomic_exchange(&seat->is_poked, false))
-            wake(pool, seat);
+        if (seat == NULL || !atomic_exchange(&seat->is_poked, false))
+            continue;
+        wake(pool, seat);
+        cn_fair_hurry(&pool->fair, &seat->entity); /* it is to be killed, paused, changed */
     }
 }
 
@@ -232,10 +234,18 @@ static void give_up(struct cn_pool *pool, struct cn_seat *seat)
     pthread_mutex_lock(&pool->lock);
 }
 
+static void note_turn(struct cn_pool *pool, uint64_t slice_ns, uint64_t used_ns)
+{
+    pool->figures.busy_ns += used_ns;
+    pool->figures.turns++;
+    for (uint32_t i = 0; i < CN_OVERRUNS && used_ns >= slice_ns + (1000ull << i); i++)
+        pool->figures.overruns[i]++;
+}
+
 static void give_turn(struct cn_pool *pool, struct cn_seat *seat)
 {
     struct cn_turn_report report = {.wait_set = -1};
-    uint64_t slice = cn_fair_slice_ns(&pool->fair, &seat->entity);
+    uint64_t slice = cn_fair_slice_ns(&pool->fair);
 
     seat->is_woken = false;
     pthread_mutex_unlock(&pool->lock);
@@ -244,8 +254,7 @@ static void give_turn(struct cn_pool *pool, struct cn_seat *seat)
 
     bool wants_more = !report.is_over && (report.until_ns == 0 || seat->is_woken);
     cn_fair_put(&pool->fair, &seat->entity, report.used_ns, wants_more);
-    pool->figures.busy_ns += report.used_ns;
-    pool->figures.turns++;
+    note_turn(pool, slice, report.used_ns);
     if (report.is_over)
         give_up(pool, seat);
     else if (!wants_more)

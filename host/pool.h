@@ -47,10 +47,14 @@ struct cn_seat {
     _Atomic bool is_poked;
 };
 
+/* Turns by how much longer than their slice they took: entry i counts 2^i us and more. */
+#define CN_OVERRUNS 16
+
 struct cn_pool_figures {
     uint32_t workers, seats, active;
     uint64_t busy_ns;  /* CPU time of turns, of VMs that are gone, too */
     uint64_t turns;
+    uint64_t overruns[CN_OVERRUNS];
     uint64_t reserved; /* thousandths of a core */
 };
 

@@ -322,6 +322,8 @@ CORDON_API bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user
 /* Waits until a started VM has ended, and `done` has returned. */
 CORDON_API void cordon_vm_wait(cordon_vm_t *vm, cordon_result_t *result);
 
+#define CORDON_OVERRUNS 16
+
 typedef struct cordon_host_stats {
     uint32_t workers;  /* 0 before cordon_host_start */
     uint32_t vms;      /* started and not ended */
@@ -329,6 +331,8 @@ typedef struct cordon_host_stats {
     uint64_t reserved; /* thousandths of a core that are promised */
     uint64_t busy_ns;  /* CPU time of all turns so far */
     uint64_t turns;
+    uint64_t overruns[CORDON_OVERRUNS]; /* entry i: turns that took 2^i us of CPU time and more
+                                           beyond the slice they were given */
 } cordon_host_stats_t;
 CORDON_API void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats);
 

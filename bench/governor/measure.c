@@ -1,0 +1,383 @@
+/* Measures the governor on one host: shares, limits, attacks, latencies. Prints a line of JSON
+ * per measure; bench/governor/run makes a table of them.
+ *
+ *     governor_measure WORKERS [NAME...]
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/governor/guests.h"
+#include "bench/governor/world.h"
+
+#define UNLIMITED CORDON_UNLIMITED
+
+/* ------------------------------------------------------------------ shares */
+
+struct shares {
+    double jain;        /* of CPU time by weight */
+    double worst;       /* furthest from its part, as a part of that */
+};
+
+/* What each VM used between two readings, against its weight's part of what all used. Those that
+ * were due less than `least` ns are left out of the worst. */
+static struct shares compare_shares(const uint64_t *before, const uint64_t *after,
+                                    const uint64_t *weights, uint32_t count, double least)
+{
+    double all = 0, weight_sum = 0, sum = 0, squares = 0;
+    struct shares shares = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        all += (double)(after[i] - before[i]);
+        weight_sum += (double)weights[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        double used = (double)(after[i] - before[i]);
+        double due = all * (double)weights[i] / weight_sum;
+        double rate = used / (double)weights[i];
+        sum += rate;
+        squares += rate * rate;
+        if (due >= least && fabs(used - due) / due > shares.worst)
+            shares.worst = fabs(used - due) / due;
+    }
+    shares.jain = sum * sum / (count * squares);
+    return shares;
+}
+
+static void read_all(const struct world *world, uint64_t *cpu)
+{
+    for (uint32_t i = 0; i < world->count; i++)
+        cpu[i] = cpu_of(world, i);
+}
+
+static void measure_shares(uint32_t workers, uint32_t count)
+{
+    static uint64_t first[VMS_MAX], before[VMS_MAX], after[VMS_MAX], weights[VMS_MAX];
+    struct world world;
+    cordon_host_stats_t stats;
+    char name[60];
+    double worst_second = 0;
+
+    world_init(&world, workers);
+    for (uint32_t i = 0; i < count; i++)
+        add_vm(&world, guest_spin, weights[i] = 100u << i % 4, UNLIMITED, 0);
+    sleep_ns(SECOND / 5);
+    read_all(&world, first);
+    memcpy(before, first, sizeof before);
+    spinner_start();
+    for (int second = 0; second < 10; second++) {
+        sleep_ns(SECOND);
+        read_all(&world, after);
+        cordon_host_stats(world.host, &stats);
+        double turn_ns = (double)stats.busy_ns / (double)stats.turns;
+        struct shares shares = compare_shares(before, after, weights, count, 20 * turn_ns);
+        worst_second = shares.worst > worst_second ? shares.worst : worst_second;
+        memcpy(before, after, sizeof before);
+    }
+    struct spinner control = spinner_stop();
+    struct shares shares = compare_shares(first, after, weights, count, 0);
+    double received = 0;
+    for (uint32_t i = 0; i < count; i++)
+        received += (double)(after[i] - first[i]);
+    snprintf(name, sizeof name, "share of %u VMs, weights 1:2:4:8", count);
+    report(name, "Jain >= 0.999; <= 2% over 10 s; <= 5% over 1 s",
+           shares.jain >= 0.999 && shares.worst <= 0.02 && worst_second <= 0.05,
+           "Jain %.5f; %.2f%% over 10 s; %.2f%% over 1 s (control %.2f, received %.2f cores)",
+           shares.jain, shares.worst * 100, worst_second * 100, control.mean, received / 1e10);
+    world_release(&world);
+}
+
+/* ------------------------------------------------------------------ changes */
+
+#define STEPS 50
+#define STEP_NS (10 * MS)
+#define WINDOW 20
+
+/* Readings every 10 ms after a change of weight: from which one on the windows of 200 ms show a
+ * part that is within 5% of the new one. (A reading may be a turn old, so that shorter windows
+ * would show that.) */
+static uint32_t settled_at(uint64_t cpu[STEPS][VMS_MAX], uint32_t count, double due)
+{
+    uint32_t settled = 0;
+
+    for (uint32_t at = 0; at + WINDOW < STEPS; at++) {
+        double all = 0;
+        for (uint32_t i = 0; i < count; i++)
+            all += (double)(cpu[at + WINDOW][i] - cpu[at][i]);
+        double part = (double)(cpu[at + WINDOW][0] - cpu[at][0]) / all;
+        if (fabs(part - due) > 0.05 * due)
+            settled = at + 1;
+    }
+    return settled;
+}
+
+static void measure_settling(uint32_t workers)
+{
+    static uint64_t cpu[STEPS][VMS_MAX];
+    struct world world;
+    uint32_t worst = 0;
+
+    world_init(&world, workers);
+    for (uint32_t i = 0; i < 2 * workers; i++)
+        add_vm(&world, guest_spin, 100, UNLIMITED, 0);
+    sleep_ns(SECOND / 5);
+    for (int round = 0; round < 10; round++) {
+        uint64_t weight = round % 2 ? 100 : 150;
+        double due = (double)weight / (double)(weight + 100 * (world.count - 1));
+        cordon_ctl_limit(cordon_vm_ctl(world.vms[0]), CORDON_WEIGHT, weight);
+        for (uint32_t step = 0; step < STEPS; step++) {
+            read_all(&world, cpu[step]);
+            sleep_ns(STEP_NS);
+        }
+        uint32_t settled = settled_at(cpu, world.count, due);
+        worst = settled > worst ? settled : worst;
+    }
+    report("change of weight settles to 5%", "<= 100 ms", worst <= 10, "%u ms", worst * 10);
+    world_release(&world);
+}
+
+static void measure_limit(uint32_t workers, uint32_t others)
+{
+    struct world world;
+    char name[60];
+
+    world_init(&world, workers);
+    add_vm(&world, guest_spin, 100, 200, 0);
+    for (uint32_t i = 0; i < others; i++)
+        add_vm(&world, guest_spin, 10, UNLIMITED, 0);
+    sleep_ns(SECOND / 5);
+    spinner_start();
+    uint64_t cpu = cpu_of(&world, 0), wall = now_ns();
+    sleep_ns(10 * SECOND);
+    double part = (double)(cpu_of(&world, 0) - cpu) / (double)(now_ns() - wall);
+    struct spinner control = spinner_stop();
+    snprintf(name, sizeof name, "limit of 0.2 cores, %s machine", others ? "busy" : "idle");
+    report(name, "never above +2%; below by what the control lost",
+           part <= 0.204 && part >= 0.2 * 0.98 * (control.mean < 1 ? control.mean : 1),
+           "%.4f (%+.2f%%; control %.2f)", part, (part / 0.2 - 1) * 100, control.mean);
+    world_release(&world);
+}
+
+static void measure_reservation(uint32_t workers)
+{
+    struct world world;
+    cordon_host_stats_t before, after;
+
+    world_init(&world, workers);
+    add_vm(&world, guest_spin, 1, UNLIMITED, 500);
+    for (uint32_t i = 0; i < 10 * workers; i++)
+        add_vm(&world, guest_spin, 1000, UNLIMITED, 0);
+    sleep_ns(SECOND / 5);
+    uint64_t cpu = cpu_of(&world, 0);
+    cordon_host_stats(world.host, &before);
+    sleep_ns(5 * SECOND);
+    cordon_host_stats(world.host, &after);
+    double received = (double)(after.busy_ns - before.busy_ns) / workers;
+    double kept = (double)(cpu_of(&world, 0) - cpu) / (0.5 * received);
+    report("reservation of 0.5 under 10x overload", ">= 98%", kept >= 0.98,
+           "%.2f%% of what the workers received of it", kept * 100);
+    world_release(&world);
+}
+
+/* ------------------------------------------------------------------ attacks */
+
+/* What an attacker has beside three busy neighbours of the same weight, against its part. */
+static void measure_attack(uint32_t workers, const char *name, const char *guest)
+{
+    static uint64_t before[VMS_MAX], after[VMS_MAX];
+    struct world world;
+    char line[80];
+    uint32_t others = workers * 4 - 1;
+    double all = 0;
+
+    world_init(&world, workers);
+    add_vm(&world, guest, 100, UNLIMITED, 0);
+    for (uint32_t i = 0; i < others; i++)
+        add_vm(&world, guest_spin, 100, UNLIMITED, 0);
+    sleep_ns(SECOND / 2);
+    read_all(&world, before);
+    sleep_ns(5 * SECOND);
+    read_all(&world, after);
+    for (uint32_t i = 0; i < world.count; i++)
+        all += (double)(after[i] - before[i]);
+    double gain = (double)(after[0] - before[0]) / (all / world.count) - 1;
+    snprintf(line, sizeof line, "attacker's gain by %s", name);
+    report(line, "<= 2%", gain <= 0.02, "%+.2f%%", gain * 100);
+    world_release(&world);
+}
+
+/* ------------------------------------------------------------------ latencies */
+
+static void measure_overrun(uint32_t workers)
+{
+    struct world world;
+    cordon_host_stats_t stats;
+
+    world_init(&world, workers);
+    for (uint32_t i = 0; i < 8; i++)
+        add_vm(&world, i == 0 ? guest_fill : i % 2 ? guest_calls : guest_spin, 100, UNLIMITED, 0);
+    sleep_ns(5 * SECOND);
+    cordon_host_stats(world.host, &stats);
+    uint32_t p99 = 0, longest = 0;
+    for (uint32_t i = 0; i < CORDON_OVERRUNS; i++) {
+        if (stats.overruns[i] * 100 > stats.turns)
+            p99 = i + 1;
+        if (stats.overruns[i] > 0)
+            longest = i + 1;
+    }
+    report("turn longer than its slice, 4 GiB fill and host calls included",
+           "p99 <= 1 ms, max <= 5 ms", (1u << p99) <= 1000 && (1u << longest) <= 8192,
+           "p99 below %.3f ms, max below %.3f ms of %llu turns", (1u << p99) / 1000.0,
+           (1u << longest) / 1000.0, (unsigned long long)stats.turns);
+    world_release(&world);
+}
+
+static void measure_wakes(uint32_t workers)
+{
+    static uint64_t late[4096 * 4];
+    struct world world;
+    uint32_t count = 0;
+
+    world_init(&world, workers);
+    for (uint32_t i = 0; i < 4; i++)
+        add_vm(&world, guest_interactive, 100, UNLIMITED, 0);
+    for (uint32_t i = 0; i < 8; i++)
+        add_vm(&world, guest_spin, 100, UNLIMITED, 0);
+    sleep_ns(10 * SECOND);
+    for (uint32_t i = 0; i < 4; i++) {
+        uint64_t size, n;
+        cordon_ctl_pause(cordon_vm_ctl(world.vms[i]));
+        sleep_ns(20 * MS);
+        const uint8_t *memory = cordon_vm_memory(world.vms[i], &size);
+        n = counted_by(&world, i);
+        for (uint64_t k = 0; k < n && k < 4096; k++)
+            memcpy(&late[count++], memory + 1024 + 8 * k, 8);
+    }
+    uint64_t half = quantile(late, count, 0.5), p99 = quantile(late, count, 0.99);
+    report("wake to run beside 8 busy VMs", "p50 <= 2 ms, p99 <= 10 ms",
+           half <= 2 * MS && p99 <= 10 * MS, "p50 %.2f ms, p99 %.2f ms of %u wakes",
+           (double)half / MS, (double)p99 / MS, count);
+    world_release(&world);
+}
+
+/* From the call of the control until the VM has ended. */
+static void measure_kills(uint32_t workers, const char *name, const char *guest)
+{
+    static uint64_t took[100];
+    char line[80];
+
+    struct world world;
+    world_init(&world, workers);
+    for (uint32_t i = 0; i < 4; i++)
+        add_vm(&world, guest_spin, 100, UNLIMITED, 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        cordon_result_t result;
+        uint32_t vm = add_vm(&world, guest, 100, UNLIMITED, 0);
+        sleep_ns(10 * MS);
+        uint64_t start = now_ns();
+        cordon_ctl_kill(cordon_vm_ctl(world.vms[vm]), 9);
+        cordon_vm_wait(world.vms[vm], &result);
+        took[i] = now_ns() - start;
+    }
+    uint64_t p99 = quantile(took, 100, 0.98);
+    snprintf(line, sizeof line, "kill of a VM in %s, beside 4 busy ones", name);
+    report(line, "p99 <= 10 ms", p99 <= 10 * MS, "p50 %.2f ms, p99 %.2f ms",
+           (double)quantile(took, 100, 0.5) / MS, (double)p99 / MS);
+    world_release(&world);
+}
+
+/* ------------------------------------------------------------------ many */
+
+static uint64_t resident_kib(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long long size = 0, resident = 0;
+
+    if (file == NULL || fscanf(file, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    if (file != NULL)
+        fclose(file);
+    return resident * 4;
+}
+
+static void measure_thousand(uint32_t workers)
+{
+    uint64_t before = 0, start_ns = 0, stop_ns = 0, after = 0;
+    double jain = 0;
+
+    for (int round = 0; round < 3; round++) { /* the first fills the allocator's pools */
+        static uint64_t cpu[2][VMS_MAX], weights[VMS_MAX];
+        struct world world;
+        world_init(&world, workers);
+        start_ns = now_ns();
+        for (uint32_t i = 0; i < 1000; i++) {
+            add_vm(&world, guest_spin, 100, UNLIMITED, 0);
+            weights[i] = 100;
+        }
+        start_ns = now_ns() - start_ns;
+        read_all(&world, cpu[0]);
+        sleep_ns(3 * SECOND);
+        read_all(&world, cpu[1]);
+        jain = compare_shares(cpu[0], cpu[1], weights, 1000, 0).jain;
+        stop_ns = now_ns();
+        world_release(&world);
+        stop_ns = now_ns() - stop_ns;
+        if (round == 1)
+            before = resident_kib();
+        after = resident_kib();
+    }
+    report("1,000 busy VMs in one process", "start, share, stop; flat memory",
+           after <= before + 1024 && jain > 0.9,
+           "start %.0f us each, Jain %.4f over 3 s, stop %.0f us each; %+lld KiB after another "
+           "round", (double)start_ns / 1e6, jain, (double)stop_ns / 1e6,
+           (long long)after - (long long)before);
+}
+
+/* ------------------------------------------------------------------ all of it */
+
+static bool is_wanted(int argc, char **argv, const char *name)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    return argc == 2;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t workers = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+
+    if (workers == 0) {
+        fprintf(stderr, "usage: governor_measure WORKERS [shares settling limit reservation "
+                        "attacks overrun wakes kills thousand]\n");
+        return 2;
+    }
+    for (uint32_t count = 8; is_wanted(argc, argv, "shares") && count <= 64; count *= 2)
+        measure_shares(workers, count);
+    if (is_wanted(argc, argv, "settling"))
+        measure_settling(workers);
+    if (is_wanted(argc, argv, "limit")) {
+        measure_limit(workers, 0);
+        measure_limit(workers, 8);
+    }
+    if (is_wanted(argc, argv, "reservation"))
+        measure_reservation(workers);
+    if (is_wanted(argc, argv, "attacks")) {
+        measure_attack(workers, "yielding before the end of its turn", guest_yield);
+        measure_attack(workers, "sleeping a nanosecond again and again", guest_doze);
+        measure_attack(workers, "hiding in host calls", guest_calls);
+        measure_attack(workers, "bulk operations", guest_fill_small);
+    }
+    if (is_wanted(argc, argv, "overrun"))
+        measure_overrun(workers);
+    if (is_wanted(argc, argv, "wakes"))
+        measure_wakes(workers);
+    if (is_wanted(argc, argv, "kills")) {
+        measure_kills(workers, "a loop", guest_spin);
+        measure_kills(workers, "a sleep", guest_sleep);
+    }
+    if (is_wanted(argc, argv, "thousand"))
+        measure_thousand(workers);
+    return 0;
+}
