@@ -25,13 +25,22 @@ static const struct suffix cores[] = {{"", 1000}, {NULL, 0}};
 
 static const struct suffix *const suffixes[] = {
     [CLI_BYTES] = sizes, [CLI_COUNT] = counts, [CLI_NANOSECONDS] = times,
-    [CLI_MILLICORES] = cores,
+    [CLI_MILLICORES] = cores, [CLI_BYTES_PER_SECOND] = sizes, [CLI_COUNT_PER_SECOND] = counts,
 };
+
+static bool is_per_second(enum cli_unit unit)
+{
+    return unit == CLI_BYTES_PER_SECOND || unit == CLI_COUNT_PER_SECOND;
+}
 
 static const struct suffix *find_suffix(const char *text, enum cli_unit unit)
 {
+    size_t size = strlen(text);
+
+    if (is_per_second(unit) && size >= 2 && strcasecmp(text + size - 2, "/s") == 0)
+        size -= 2;
     for (const struct suffix *s = suffixes[unit]; s->text != NULL; s++)
-        if (strcasecmp(s->text, text) == 0)
+        if (strlen(s->text) == size && strncasecmp(s->text, text, size) == 0)
             return s;
     return NULL;
 }
@@ -97,6 +106,8 @@ bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, ch
         [CLI_BYTES] = "a size such as 64m", [CLI_COUNT] = "a number",
         [CLI_NANOSECONDS] = "a time such as 10s or 500ms",
         [CLI_MILLICORES] = "a number of cores such as 0.5",
+        [CLI_BYTES_PER_SECOND] = "a size per second such as 10m or 10m/s",
+        [CLI_COUNT_PER_SECOND] = "a number per second",
     };
     enum cli_unit unit = cli_quota_unit(quota);
 
@@ -111,7 +122,7 @@ bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, ch
     return true;
 }
 
-static void format_bytes(uint64_t amount, char *text, size_t size)
+static void format_bytes(uint64_t amount, const char *per, char *text, size_t size)
 {
     static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
     double value = (double)amount;
@@ -119,7 +130,8 @@ static void format_bytes(uint64_t amount, char *text, size_t size)
 
     for (; value >= 1024 && i < 4; i++)
         value /= 1024;
-    snprintf(text, size, value == (uint64_t)value ? "%.0f %s" : "%.1f %s", value, names[i]);
+    snprintf(text, size, value == (uint64_t)value ? "%.0f %s%s" : "%.1f %s%s", value, names[i],
+             per);
 }
 
 char *cli_format_amount(uint64_t amount, enum cli_unit unit, char *text, size_t size)
@@ -127,7 +139,11 @@ char *cli_format_amount(uint64_t amount, enum cli_unit unit, char *text, size_t 
     if (amount == CORDON_UNLIMITED)
         snprintf(text, size, "unlimited");
     else if (unit == CLI_BYTES)
-        format_bytes(amount, text, size);
+        format_bytes(amount, "", text, size);
+    else if (unit == CLI_BYTES_PER_SECOND)
+        format_bytes(amount, "/s", text, size);
+    else if (unit == CLI_COUNT_PER_SECOND)
+        snprintf(text, size, "%llu/s", (unsigned long long)amount);
     else if (unit == CLI_MILLICORES)
         snprintf(text, size, "%g cores", (double)amount / 1000);
     else if (unit == CLI_NANOSECONDS)

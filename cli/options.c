@@ -27,6 +27,7 @@ struct row {
 
 static const char *const unit_names[] = {
     [CLI_BYTES] = "SIZE", [CLI_COUNT] = "N", [CLI_NANOSECONDS] = "TIME", [CLI_MILLICORES] = "N",
+    [CLI_BYTES_PER_SECOND] = "SIZE/s", [CLI_COUNT_PER_SECOND] = "N/s",
 };
 
 static const struct row rows[OPTION_COUNT] = {

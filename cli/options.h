@@ -28,9 +28,17 @@ bool cli_options_parse(struct cli_options *options, int argc, char **argv);
 /* Frees what parsing took, whether it succeeded or not. */
 void cli_options_release(struct cli_options *options);
 
-/* "64m" to bytes, "500ms" to nanoseconds, "0.2" to thousandths, "100" to a count, "unlimited";
- * false when it is none. `unit` is that of the quota's row. */
-enum cli_unit { CLI_BYTES, CLI_COUNT, CLI_NANOSECONDS, CLI_MILLICORES };
+/* "64m" to bytes, "500ms" to nanoseconds, "0.2" to thousandths, "100" to a count, "10m/s" (or
+ * "10m") to bytes per second, "unlimited"; false when it is none. `unit` is that of the quota's
+ * row. */
+enum cli_unit {
+    CLI_BYTES,
+    CLI_COUNT,
+    CLI_NANOSECONDS,
+    CLI_MILLICORES,
+    CLI_BYTES_PER_SECOND,
+    CLI_COUNT_PER_SECOND,
+};
 bool cli_parse_amount(const char *text, enum cli_unit unit, uint64_t *result);
 
 /* The unit of a quota, and an amount of it for people: "64 MiB", "1.5 s", "unlimited". */

@@ -159,10 +159,26 @@ bool cli_report_meta(const struct cli_report *report, int fd)
     return written;
 }
 
+static void say_quota(const cordon_stats_t *stats, int quota)
+{
+    enum cli_unit unit = cli_quota_unit((cordon_quota_t)quota);
+    bool is_rate = unit == CLI_BYTES_PER_SECOND || unit == CLI_COUNT_PER_SECOND;
+    enum cli_unit amount = unit == CLI_BYTES_PER_SECOND   ? CLI_BYTES
+                           : unit == CLI_COUNT_PER_SECOND ? CLI_COUNT
+                                                          : unit;
+    char used[32], limit[32];
+
+    fprintf(stderr, is_rate ? "cordon: %-8s %s in all, at most %s, %llu waits\n"
+                            : "cordon: %-8s peak %s of %s, %llu times refused\n",
+            quotas[quota].key,
+            cli_format_amount(stats->peak[quota], amount, used, sizeof used),
+            cli_format_amount(stats->limit[quota], unit, limit, sizeof limit),
+            (unsigned long long)stats->refused[quota]);
+}
+
 void cli_report_stats(const struct cli_report *report)
 {
     const cordon_stats_t *stats = &report->stats;
-    char used[32], limit[32];
 
     fprintf(stderr, "cordon: ended: %s, exit code %d%s%s\n", report->status, report->exit_code,
             report->message[0] ? ": " : "", report->message);
@@ -172,14 +188,10 @@ void cli_report_stats(const struct cli_report *report)
             (double)stats->wall_ns / 1e9, (double)stats->cpu_ns / 1e9,
             (unsigned long long)stats->fuel);
     for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
-        enum cli_unit unit = cli_quota_unit((cordon_quota_t)i);
         if (i == CORDON_CPUS || i == CORDON_CPU_TIME || i == CORDON_TIMEOUT || i == CORDON_FUEL ||
-            i == CORDON_STACK)
+            i == CORDON_STACK || (i >= CORDON_DISK_RATE && stats->limit[i] == CORDON_UNLIMITED))
             continue;
-        fprintf(stderr, "cordon: %-8s peak %s of %s, %llu times refused\n", quotas[i].key,
-                cli_format_amount(stats->peak[i], unit, used, sizeof used),
-                cli_format_amount(stats->limit[i], unit, limit, sizeof limit),
-                (unsigned long long)stats->refused[i]);
+        say_quota(stats, i);
     }
     fprintf(stderr, "cordon: network  %llu bytes in, %llu out, %llu connections\n",
             (unsigned long long)stats->net_in, (unsigned long long)stats->net_out,

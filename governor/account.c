@@ -61,6 +61,11 @@ uint64_t cn_account_charge_some(struct cn_account *account, enum cn_quota quota,
     return amount;
 }
 
+void cn_account_count(struct cn_account *account, enum cn_quota quota, uint64_t amount)
+{
+    take(account, quota, amount);
+}
+
 void cn_account_refund(struct cn_account *account, enum cn_quota quota, uint64_t amount)
 {
     assert(amount <= account->used[quota]);

@@ -25,7 +25,8 @@
  * otherwise they add to its code while they run, and one thread has to run them all.
  * cordon_ctl_kill may be called from a signal handler.
  *
- * Units: bytes, nanoseconds, thousandths of a core.
+ * Units: bytes, nanoseconds, thousandths of a core, bytes or operations per second. Of a rate,
+ * used is what has passed in all, and refused how often the guest had to wait for it.
  */
 #ifndef CORDON_H
 #define CORDON_H
@@ -187,6 +188,15 @@ typedef enum cordon_quota {
     CORDON_CPU_TIME, /* nanoseconds of CPU time */
     CORDON_TIMEOUT,  /* nanoseconds of wall time */
     CORDON_FUEL,     /* WebAssembly operators */
+    CORDON_DISK_RATE,   /* bytes per second: reads and writes of files */
+    CORDON_DISK_OPS,    /* per second: operations on files and directories */
+    CORDON_NET_RX,      /* bytes received over connections */
+    CORDON_NET_TX,      /* bytes sent over connections */
+    CORDON_NET_RX_RATE, /* bytes per second */
+    CORDON_NET_TX_RATE, /* bytes per second */
+    CORDON_CONNECTIONS, /* connections open at once */
+    CORDON_TIMERS,      /* subscriptions of polls under way */
+    CORDON_LOG_RATE,    /* bytes per second: standard output and error */
     CORDON_QUOTA_COUNT
 } cordon_quota_t;
 

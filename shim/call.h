@@ -71,6 +71,10 @@ static inline uint64_t *cn_call_words(const struct cn_call *call)
     return call->thread->call_state.words;
 }
 
+/* The last of the words is the gateway's: what the call has been charged for already. */
+enum { CN_WORD_TOLLS = 3 };
+enum { CN_TOLL_OPERATION = 1, CN_TOLL_SUBSCRIPTIONS = 2 };
+
 /* Descriptors that must not wait get AGAIN, others park until one of `events` (EPOLLIN,
  * EPOLLOUT) happens. */
 enum cn_errno cn_call_wait(struct cn_call *call, uint32_t events);

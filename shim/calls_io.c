@@ -11,8 +11,10 @@
 #include "shim/errno.h"
 #include "shim/stream.h"
 
-/* One step of a transfer: moves some of the list, at most `size` bytes. */
-typedef enum cn_errno (*step_fn)(struct cn_call *call, uint64_t done, size_t *count);
+/* One step of a transfer: moves some of the list from byte `done` on, at most `size` bytes. Where
+ * it succeeds *count says how many. */
+typedef enum cn_errno (*step_fn)(struct cn_call *call, uint64_t done, uint64_t size,
+                                 size_t *count);
 
 static int cut(struct cn_call *call, uint64_t done, uint64_t size, struct iovec **first)
 {
@@ -27,18 +29,32 @@ static uint64_t step_size(const struct cn_call *call, uint64_t done)
     return left < CN_STEP_BYTES ? left : CN_STEP_BYTES;
 }
 
-/* Moves one step of a file; goes on with the next one after others had their turn. */
-static enum cn_errno move_file(struct cn_call *call, step_fn step)
+/* What is left of a call that has come so far when it may not go on now: the answer is short where
+ * it must not wait. */
+static bool ends_short(const struct cn_call *call, uint64_t done)
 {
+    return done > 0 && (call->fd->flags & CN_FDFLAG_NONBLOCK);
+}
+
+/* Moves one step of a file; goes on with the next one after others had their turn. */
+static enum cn_errno move_file(struct cn_call *call, struct cn_gate gate, step_fn step)
+{
+    struct cn_tolls *tolls = &call->wasi->tolls;
     uint64_t *done = &cn_call_words(call)[0];
+    uint64_t size = step_size(call, *done);
     size_t count = 0;
 
-    if (call->iovec_total > 0) {
-        uint64_t size = step_size(call, *done);
-        enum cn_errno error = step(call, *done, &count);
+    if (size > 0) {
+        enum cn_errno error = cn_toll_ask(tolls, gate, &size);
+        if (error == CN_E_AGAIN && !ends_short(call, *done))
+            return cn_toll_wait(call, gate, size);
+        if (error == CN_E_SUCCESS)
+            error = step(call, *done, size, &count);
         if (error != CN_E_SUCCESS && *done == 0)
             return error;
+        count = error == CN_E_SUCCESS ? count : 0;
         *done += count;
+        cn_toll_pay(tolls, gate, count);
         if (error == CN_E_SUCCESS && count == size && *done < call->iovec_total)
             return CN_E_YIELD;
     }
@@ -46,37 +62,38 @@ static enum cn_errno move_file(struct cn_call *call, step_fn step)
     return CN_E_SUCCESS;
 }
 
-static enum cn_errno read_at(struct cn_call *call, uint64_t done, uint64_t at, size_t *count)
+static enum cn_errno read_at(struct cn_call *call, uint64_t done, uint64_t size, uint64_t at,
+                             size_t *count)
 {
     struct iovec *first;
-    int entries = cut(call, done, step_size(call, done), &first);
-    ssize_t size;
+    int entries = cut(call, done, size, &first);
+    ssize_t got;
 
     if (at > INT64_MAX)
         return CN_E_INVAL;
     do
-        size = preadv(call->fd->host, first, entries, (off_t)at);
-    while (size < 0 && errno == EINTR);
-    if (size < 0)
+        got = preadv(call->fd->host, first, entries, (off_t)at);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
         return cn_errno_of_host(errno);
-    *count = (size_t)size;
+    *count = (size_t)got;
     if (call->fd->kind == CN_FD_FILE)
         call->wasi->stats.file_read += *count;
     return CN_E_SUCCESS;
 }
 
-static enum cn_errno step_read(struct cn_call *call, uint64_t done, size_t *count)
+static enum cn_errno step_read(struct cn_call *call, uint64_t done, uint64_t size, size_t *count)
 {
-    enum cn_errno error = read_at(call, done, call->fd->position, count);
+    enum cn_errno error = read_at(call, done, size, call->fd->position, count);
 
     if (error == CN_E_SUCCESS)
         call->fd->position += *count;
     return error;
 }
 
-static enum cn_errno step_pread(struct cn_call *call, uint64_t done, size_t *count)
+static enum cn_errno step_pread(struct cn_call *call, uint64_t done, uint64_t size, size_t *count)
 {
-    return read_at(call, done, call->numbers[0] + done, count);
+    return read_at(call, done, size, call->numbers[0] + done, count);
 }
 
 static int write_flags(const struct cn_fd *fd, bool is_append)
@@ -90,14 +107,14 @@ static int write_flags(const struct cn_fd *fd, bool is_append)
     return flags;
 }
 
-/* Writes to a file below a directory: as much as the quota has room for, charged before. */
+/* Writes to a file below a directory: *count bytes or as many as the quota has room for, charged
+ * before. */
 static enum cn_errno write_charged(struct cn_call *call, uint64_t done, uint64_t at,
                                    bool is_append, size_t *count)
 {
     struct cn_disk *disk = &call->wasi->disk;
     struct cn_inode *inode = call->fd->inode;
-    uint64_t size = step_size(call, done);
-    uint64_t old_size = inode->size;
+    uint64_t old_size = inode->size, size = *count;
 
     if (at > INT64_MAX || size > INT64_MAX - at)
         return CN_E_FBIG;
@@ -128,7 +145,8 @@ static enum cn_errno write_charged(struct cn_call *call, uint64_t done, uint64_t
     return CN_E_SUCCESS;
 }
 
-static enum cn_errno step_write(struct cn_call *call, uint64_t done, size_t *count)
+static enum cn_errno step_write(struct cn_call *call, uint64_t done, uint64_t size,
+                                size_t *count)
 {
     struct cn_fd *fd = call->fd;
     uint64_t at = fd->position;
@@ -141,6 +159,7 @@ static enum cn_errno step_write(struct cn_call *call, uint64_t done, size_t *cou
         at = (uint64_t)stat.st_size;
         cn_disk_measure(&call->wasi->disk, fd->inode, at);
     }
+    *count = size;
     enum cn_errno error = write_charged(call, done, at, is_append, count);
     if (error == CN_E_SUCCESS)
         fd->position = at + *count;
@@ -148,62 +167,85 @@ static enum cn_errno step_write(struct cn_call *call, uint64_t done, size_t *cou
 }
 
 /* The offset counts, also for a descriptor that appends: as POSIX has it. */
-static enum cn_errno step_pwrite(struct cn_call *call, uint64_t done, size_t *count)
+static enum cn_errno step_pwrite(struct cn_call *call, uint64_t done, uint64_t size,
+                                 size_t *count)
 {
     struct iovec *first;
 
+    *count = size;
     if (call->fd->kind == CN_FD_FILE)
         return write_charged(call, done, call->numbers[0] + done, false, count);
-    int entries = cut(call, done, step_size(call, done), &first);
-    ssize_t size = pwritev(call->fd->host, first, entries, (off_t)(call->numbers[0] + done));
-    if (size < 0)
+    int entries = cut(call, done, size, &first);
+    ssize_t put = pwritev(call->fd->host, first, entries, (off_t)(call->numbers[0] + done));
+    if (put < 0)
         return cn_errno_of_host(errno);
-    *count = (size_t)size;
+    *count = (size_t)put;
     return CN_E_SUCCESS;
 }
 
 /* What is there, at most one step of it: a stream's next bytes may be a long time coming. */
 static enum cn_errno read_stream(struct cn_call *call)
 {
+    struct cn_gate gate = cn_gate_of(call->fd, false);
+    uint64_t size = step_size(call, 0);
     struct iovec *first;
     size_t count = 0;
 
-    if (call->iovec_total > 0) {
-        int entries = cut(call, 0, step_size(call, 0), &first);
-        enum cn_errno error = cn_stream_read(call->fd, first, entries, &count);
+    if (size > 0) {
+        enum cn_errno error = cn_toll_ask(&call->wasi->tolls, gate, &size);
+        if (error == CN_E_AGAIN)
+            return cn_toll_wait(call, gate, size);
+        if (error != CN_E_SUCCESS)
+            return error;
+        int entries = cut(call, 0, size, &first);
+        error = cn_stream_read(call->fd, first, entries, &count);
         if (error == CN_E_AGAIN)
             return cn_call_wait(call, EPOLLIN);
         if (error != CN_E_SUCCESS)
             return error;
     }
+    cn_toll_pay(&call->wasi->tolls, gate, count);
     if (call->fd->kind == CN_FD_SOCKET)
         call->wasi->stats.net_in += count;
     call->out[0].u32 = (uint32_t)count;
     return CN_E_SUCCESS;
 }
 
+/* One step of at most `size` bytes, as long as the other end takes them. */
+static enum cn_errno step_stream(struct cn_call *call, uint64_t done, uint64_t size,
+                                 size_t *count)
+{
+    enum cn_errno error = CN_E_SUCCESS;
+    struct iovec *first = call->iovecs;
+    uint32_t entries = (uint32_t)cn_iovecs_cut(&first, call->iovec_count, done, size);
+
+    while (*count < size && error == CN_E_SUCCESS) {
+        size_t more = 0;
+        error = cn_stream_write(call->fd, first, (int)entries, &more);
+        *count += more;
+        entries = (uint32_t)cn_iovecs_cut(&first, entries, more, size - *count);
+    }
+    if (call->fd->kind == CN_FD_SOCKET)
+        call->wasi->stats.net_out += *count;
+    return error;
+}
+
 /* All of it, as long as nobody stops reading at the other end. */
 static enum cn_errno write_stream(struct cn_call *call)
 {
+    struct cn_gate gate = cn_gate_of(call->fd, true);
     uint64_t *done = &cn_call_words(call)[0];
-    enum cn_errno error = CN_E_SUCCESS;
-    struct iovec *first = call->iovecs;
-    uint64_t step_end = *done + step_size(call, *done);
-    uint32_t entries = (uint32_t)cn_iovecs_cut(&first, call->iovec_count, *done,
-                                               step_end - *done);
+    uint64_t size = step_size(call, *done);
+    size_t count = 0;
+    enum cn_errno error = cn_toll_ask(&call->wasi->tolls, gate, &size);
 
-    while (*done < step_end && error == CN_E_SUCCESS) {
-        size_t count = 0;
-        error = cn_stream_write(call->fd, first, (int)entries, &count);
-        struct iovec *rest = first;
-        entries = (uint32_t)cn_iovecs_cut(&rest, entries, count, step_end - *done - count);
-        first = rest;
-        *done += count;
-        if (call->fd->kind == CN_FD_SOCKET)
-            call->wasi->stats.net_out += count;
-    }
-    bool must_not_wait = call->fd->flags & CN_FDFLAG_NONBLOCK;
-    if (error == CN_E_AGAIN && !(must_not_wait && *done > 0))
+    if (error == CN_E_AGAIN && !ends_short(call, *done))
+        return cn_toll_wait(call, gate, size);
+    if (error == CN_E_SUCCESS)
+        error = step_stream(call, *done, size, &count);
+    *done += count;
+    cn_toll_pay(&call->wasi->tolls, gate, count);
+    if (error == CN_E_AGAIN && !ends_short(call, *done))
         return cn_call_wait(call, EPOLLOUT);
     if (error != CN_E_SUCCESS && *done == 0)
         return error;
@@ -215,12 +257,16 @@ static enum cn_errno write_stream(struct cn_call *call)
 
 enum cn_errno cn_wasi_fd_read(struct cn_call *call)
 {
-    return call->fd->kind == CN_FD_FILE ? move_file(call, step_read) : read_stream(call);
+    struct cn_gate gate = cn_gate_of(call->fd, false);
+
+    return call->fd->kind == CN_FD_FILE ? move_file(call, gate, step_read) : read_stream(call);
 }
 
 enum cn_errno cn_wasi_fd_write(struct cn_call *call)
 {
-    return call->fd->kind == CN_FD_FILE ? move_file(call, step_write) : write_stream(call);
+    struct cn_gate gate = cn_gate_of(call->fd, true);
+
+    return call->fd->kind == CN_FD_FILE ? move_file(call, gate, step_write) : write_stream(call);
 }
 
 /* No byte of the range may lie beyond what a file offset can say. */
@@ -231,12 +277,14 @@ static bool offset_fits(const struct cn_call *call)
 
 enum cn_errno cn_wasi_fd_pread(struct cn_call *call)
 {
-    return offset_fits(call) ? move_file(call, step_pread) : CN_E_INVAL;
+    return offset_fits(call) ? move_file(call, cn_gate_of(call->fd, false), step_pread)
+                             : CN_E_INVAL;
 }
 
 enum cn_errno cn_wasi_fd_pwrite(struct cn_call *call)
 {
-    return offset_fits(call) ? move_file(call, step_pwrite) : CN_E_INVAL;
+    return offset_fits(call) ? move_file(call, cn_gate_of(call->fd, true), step_pwrite)
+                             : CN_E_INVAL;
 }
 
 /* wasi_unstable counts the origins differently. */

@@ -33,6 +33,7 @@ struct watch {
     struct subscription subscription;
     struct cn_fd *fd;    /* NULL for a clock, or when `error` says why not */
     enum cn_errno error;
+    uint64_t held_until; /* a quota lets nothing pass before; 0 for none */
     short found;         /* what poll reported */
 };
 
@@ -131,6 +132,17 @@ static enum cn_errno fd_of(const struct cn_call *call, const struct subscription
     return CN_E_SUCCESS;
 }
 
+/* When what the subscription waits for may pass by the quotas. A descriptor that is ready but may
+ * not be used is not worth telling about: the guest would only ask again. */
+static uint64_t held_until(const struct cn_call *call, const struct watch *watch)
+{
+    bool writes = watch->subscription.tag == CN_EVENT_FD_WRITE;
+
+    if (watch->fd->kind == CN_FD_LISTENER)
+        return cn_account_left(call->wasi->account, CN_QUOTA_CONNECTIONS) > 0 ? 0 : UINT64_MAX;
+    return cn_toll_moment(&call->wasi->tolls, cn_gate_of(watch->fd, writes));
+}
+
 static uint64_t readable_bytes(const struct cn_fd *fd)
 {
     struct stat stat;
@@ -170,6 +182,8 @@ static void prepare(struct polling *polling)
             watch->error = fd_of(polling->call, &watch->subscription, &watch->fd);
         else if (tag != CN_EVENT_CLOCK)
             watch->error = CN_E_INVAL;
+        if (watch->fd != NULL)
+            watch->held_until = held_until(polling->call, watch);
     }
 }
 
@@ -182,7 +196,8 @@ static enum cn_errno ask(struct watch *watches, uint32_t count)
 
     for (uint32_t i = 0; i < count; i++) {
         bool reads = watches[i].subscription.tag == CN_EVENT_FD_READ;
-        entries[i].fd = watches[i].fd != NULL ? watches[i].fd->host : -1;
+        bool is_asked = watches[i].fd != NULL && watches[i].held_until == 0;
+        entries[i].fd = is_asked ? watches[i].fd->host : -1;
         entries[i].events = reads ? POLLIN : POLLOUT;
     }
     do
@@ -231,7 +246,10 @@ static enum cn_errno wait_for_all(struct polling *polling)
     for (uint32_t i = 0; i < call->event_count && error == CN_E_SUCCESS; i++) {
         const struct watch *watch = &polling->watches[i];
         const struct subscription *subscription = &watch->subscription;
-        if (watch->fd != NULL) {
+        if (watch->held_until != 0) {
+            if (watch->held_until < first[CN_CLOCK_MONOTONIC])
+                first[CN_CLOCK_MONOTONIC] = watch->held_until;
+        } else if (watch->fd != NULL) {
             uint32_t events = subscription->tag == CN_EVENT_FD_READ ? EPOLLIN : EPOLLOUT;
             error = cn_wait_fd(wait, &call->wasi->fds, watch->fd, events, &is_ready);
         } else if (moment_of(call, subscription) < first[subscription->clock]) {
@@ -257,7 +275,7 @@ static enum cn_errno try_all(struct polling *polling)
     return CN_E_SUCCESS;
 }
 
-enum cn_errno cn_wasi_poll_oneoff(struct cn_call *call)
+static enum cn_errno poll_once(struct cn_call *call)
 {
     struct watch few[FEW];
     struct polling polling = {.call = call, .watches = few};
@@ -275,5 +293,22 @@ enum cn_errno cn_wasi_poll_oneoff(struct cn_call *call)
         return CN_E_NOMEM;
     enum cn_errno error = try_all(&polling);
     cn_free(call->wasi->allocator, polling.watches, size);
+    return error;
+}
+
+/* The subscriptions count from the first try to the answer. */
+enum cn_errno cn_wasi_poll_oneoff(struct cn_call *call)
+{
+    struct cn_account *account = call->wasi->account;
+    uint64_t *state = &cn_call_words(call)[CN_WORD_TOLLS];
+
+    if ((*state & CN_TOLL_SUBSCRIPTIONS) == 0) {
+        if (cn_account_charge(account, CN_QUOTA_TIMERS, call->event_count) != CN_OK)
+            return CN_E_NOMEM;
+        *state |= CN_TOLL_SUBSCRIPTIONS;
+    }
+    enum cn_errno error = poll_once(call);
+    if (error != CN_E_PARK && error != CN_E_YIELD)
+        cn_account_refund(account, CN_QUOTA_TIMERS, call->event_count);
     return error;
 }

@@ -53,6 +53,15 @@ static enum cn_errno accept_one(int listener, int *result)
     return CN_E_AGAIN;
 }
 
+/* One more connection, if there may be one: it is paid for until the descriptor is closed. */
+static enum cn_errno admit(struct cn_call *call, struct cn_fd *fd)
+{
+    if (cn_account_charge(call->wasi->account, CN_QUOTA_CONNECTIONS, 1) != CN_OK)
+        return CN_E_NFILE;
+    fd->kind = CN_FD_SOCKET;
+    return CN_E_SUCCESS;
+}
+
 enum cn_errno cn_wasi_sock_accept(struct cn_call *call)
 {
     struct cn_fd *fd;
@@ -63,12 +72,13 @@ enum cn_errno cn_wasi_sock_accept(struct cn_call *call)
     enum cn_errno error = cn_fd_new(&call->wasi->fds, &number, &fd);
     if (error != CN_E_SUCCESS)
         return error;
-    error = accept_one(call->fd->host, &fd->host);
+    error = admit(call, fd);
+    if (error == CN_E_SUCCESS)
+        error = accept_one(call->fd->host, &fd->host);
     if (error != CN_E_SUCCESS) {
         cn_fd_close(&call->wasi->fds, number);
         return error == CN_E_AGAIN ? cn_call_wait(call, EPOLLIN) : error;
     }
-    fd->kind = CN_FD_SOCKET;
     fd->filetype = CN_FILETYPE_SOCKET_STREAM;
     fd->flags = (uint16_t)call->numbers[0];
     fd->rights = CONNECTION_RIGHTS;
@@ -93,6 +103,22 @@ static enum cn_errno peek(struct cn_call *call, const struct iovec *iovecs, int 
     return CN_E_SUCCESS;
 }
 
+/* At most `size` bytes, from byte `done` of the list on. What is only looked at is not paid for:
+ * it comes again. */
+static enum cn_errno receive(struct cn_call *call, bool peeks, uint64_t done, uint64_t size,
+                             size_t *count)
+{
+    struct iovec *first = call->iovecs;
+    int entries = cn_iovecs_cut(&first, call->iovec_count, done, size);
+
+    if (peeks)
+        return peek(call, first, entries, count);
+    enum cn_errno error = cn_stream_read(call->fd, first, entries, count);
+    cn_toll_pay(&call->wasi->tolls, cn_gate_of(call->fd, false), *count);
+    call->wasi->stats.net_in += *count;
+    return error;
+}
+
 enum cn_errno cn_wasi_sock_recv(struct cn_call *call)
 {
     uint64_t flags = call->numbers[0];
@@ -101,24 +127,23 @@ enum cn_errno cn_wasi_sock_recv(struct cn_call *call)
     uint64_t *done = &cn_call_words(call)[0];
     uint64_t wanted =
         call->iovec_total < CN_STEP_BYTES ? call->iovec_total : CN_STEP_BYTES;
-    enum cn_errno error = CN_E_SUCCESS;
+    bool ends_short = *done > 0 && (call->fd->flags & CN_FDFLAG_NONBLOCK);
+    struct cn_gate gate = cn_gate_of(call->fd, false);
+    uint64_t size = wanted - *done;
     size_t count = 0;
 
     if (flags > CN_RECV_ALL)
         return CN_E_INVAL;
-    if (wanted > 0) {
-        struct iovec *first = call->iovecs;
-        int entries = cn_iovecs_cut(&first, call->iovec_count, *done, wanted - *done);
-        error = peeks ? peek(call, first, entries, &count)
-                      : cn_stream_read(call->fd, first, entries, &count);
-    }
-    if (error == CN_E_AGAIN && !(*done > 0 && (call->fd->flags & CN_FDFLAG_NONBLOCK)))
+    enum cn_errno error = cn_toll_ask(&call->wasi->tolls, gate, &size);
+    if (error == CN_E_AGAIN && !ends_short)
+        return cn_toll_wait(call, gate, size);
+    if (error == CN_E_SUCCESS && wanted > 0)
+        error = receive(call, peeks, *done, size, &count);
+    if (error == CN_E_AGAIN && !ends_short)
         return cn_call_wait(call, EPOLLIN);
     if (error != CN_E_SUCCESS && *done == 0)
         return error;
     *done += count;
-    if (!peeks)
-        call->wasi->stats.net_in += count;
     if (wants_all && count > 0 && *done < wanted)
         return CN_E_YIELD; /* more may be there already */
     call->out[0].u32 = (uint32_t)*done;

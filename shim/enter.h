@@ -13,6 +13,7 @@ enum cn_param_kind {
     CN_PARAM_BUFFER,
     CN_PARAM_STRINGS,
     CN_PARAM_EVENTS,
+    CN_PARAM_FILE_OP,
     CN_PARAM_OUT,
 };
 
@@ -28,7 +29,8 @@ enum cn_fd_class {
 
 struct cn_param {
     uint8_t kind;    /* enum cn_param_kind */
-    uint8_t detail;  /* FD: enum cn_fd_class; NUMBER: bits; STRINGS: 1 for the environment */
+    uint8_t detail;  /* FD: enum cn_fd_class; NUMBER: bits; STRINGS: 1 for the environment;
+                      * FILE_OP: 1 when it may be refused */
     uint8_t slots;   /* WebAssembly parameters that it takes up */
     uint8_t size, size0; /* OUT: bytes, and bytes in wasi_unstable */
     uint32_t rights; /* FD */

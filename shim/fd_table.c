@@ -94,6 +94,8 @@ static void release(struct cn_fd_table *table, struct cn_fd *fd)
         close(fd->host);
     cn_disk_close(table->disk, fd->inode);
     cn_account_refund(table->account, CN_QUOTA_FDS, 1);
+    if (fd->kind == CN_FD_SOCKET)
+        cn_account_refund(table->account, CN_QUOTA_CONNECTIONS, 1);
     cn_free(allocator_of(table), fd, sizeof *fd);
 }
 

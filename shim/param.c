@@ -182,6 +182,8 @@ enum cn_errno cn_param_take(const struct cn_param *param, const union cn_slot *s
         return take_strings(slots[0].u32, slots[1].u32, param->detail, call);
     case CN_PARAM_EVENTS:
         return take_events(slots, call);
+    case CN_PARAM_FILE_OP:
+        return cn_toll_operation(call, param->detail);
     case CN_PARAM_OUT:
         return take_out(param, slots[0].u32, call, taken);
     default:

@@ -16,6 +16,7 @@
 #define BUFFER CN_I32, CN_I32,
 #define STRINGS(which) CN_I32, CN_I32,
 #define EVENTS CN_I32, CN_I32, CN_I32,
+#define FILE_OP(how)
 #define OUT_U16 CN_I32,
 #define OUT_U32 CN_I32,
 #define OUT_U64 CN_I32,
@@ -44,6 +45,7 @@
 #undef BUFFER
 #undef STRINGS
 #undef EVENTS
+#undef FILE_OP
 #undef OUT_U16
 #undef OUT_U32
 #undef OUT_U64
@@ -66,6 +68,9 @@
 #define STRINGS_args 0
 #define STRINGS_environ 1
 #define EVENTS {CN_PARAM_EVENTS, 0, 3, 0, 0, 0},
+#define FILE_OP(how) {CN_PARAM_FILE_OP, FILE_OP_##how, 0, 0, 0, 0},
+#define FILE_OP_waits 0
+#define FILE_OP_may_refuse 1
 #define OUT_OF(size, size0) {CN_PARAM_OUT, 0, 1, size, size0, 0},
 #define OUT_U16 OUT_OF(2, 2)
 #define OUT_U32 OUT_OF(4, 4)

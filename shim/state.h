@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "shim/disk.h"
 #include "shim/fd_table.h"
+#include "shim/toll.h"
 #include "shim/wait.h"
 #include "shim/wasi.h"
 
@@ -28,6 +29,7 @@ struct cn_wasi {
     struct cn_strings args, environ;
     struct cn_fd_table fds;
     struct cn_disk disk;
+    struct cn_tolls tolls;
     struct cn_wait wait;
     struct cn_wasi_stats stats;
     uint64_t salt[2];        /* hides the host's device and inode numbers */

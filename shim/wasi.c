@@ -239,6 +239,7 @@ enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi *
     wasi->cpu_context = config->cpu_context;
     cn_arena_init(&wasi->arena, allocator);
     cn_disk_init(&wasi->disk, config->account);
+    cn_tolls_init(&wasi->tolls, config->account);
     cn_fd_table_init(&wasi->fds, config->account, &wasi->disk);
     cn_wait_init(&wasi->wait);
     enum cn_status status = bind_rows(wasi, error);

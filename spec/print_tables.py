@@ -92,7 +92,8 @@ def size(expression):
     return f'{number:,}'
 
 
-UNITS = {'BYTES': 'SIZE', 'COUNT': 'N', 'NANOSECONDS': 'TIME', 'MILLICORES': 'N'}
+UNITS = {'BYTES': 'SIZE', 'COUNT': 'N', 'NANOSECONDS': 'TIME', 'MILLICORES': 'N',
+         'BYTES_PER_SECOND': 'SIZE/s', 'COUNT_PER_SECOND': 'N/s'}
 
 
 def quotas():
@@ -168,6 +169,8 @@ def parameter(text):
     """One parameter of a system call in words."""
     kind, _, inside = text.rstrip(')').partition('(')
     parts = [part.strip() for part in inside.split(',')]
+    if kind == 'FILE_OP':
+        return 'counts as an operation'
     if kind in ('FD', 'FD2', 'FD_OF'):
         needed = ' + '.join(f'`{part}`' for part in parts[1:] if part != 'NONE')
         return parts[0].lower() + (f' with {needed}' if needed else '')

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* In the order of Cordon's spec/quota.def. Bytes, numbers, nanoseconds, thousandths of a core. */
+/* In the order of Cordon's spec/quota.def. Bytes, numbers, nanoseconds, thousandths of a core,
+ * bytes or operations per second; of a rate, used is what has passed in all. */
 enum cordon_quota_id {
     CORDON_QUOTA_MEMORY,
     CORDON_QUOTA_STACK,
@@ -15,6 +16,15 @@ enum cordon_quota_id {
     CORDON_QUOTA_CPU_TIME,
     CORDON_QUOTA_TIMEOUT,
     CORDON_QUOTA_FUEL,
+    CORDON_QUOTA_DISK_RATE,
+    CORDON_QUOTA_DISK_OPS,
+    CORDON_QUOTA_NET_RX,
+    CORDON_QUOTA_NET_TX,
+    CORDON_QUOTA_NET_RX_RATE,
+    CORDON_QUOTA_NET_TX_RATE,
+    CORDON_QUOTA_CONNECTIONS,
+    CORDON_QUOTA_TIMERS,
+    CORDON_QUOTA_LOG_RATE,
 };
 
 #define CORDON_UNLIMITED UINT64_MAX
