@@ -2,6 +2,13 @@
 #include <string.h>
 
 #include "governor/account.h"
+#include "stdlib/include/cordon/quota.h"
+
+/* Guests know the quotas by their numbers. */
+#define QUOTA(name, ...)                                                                           \
+    _Static_assert((int)CORDON_QUOTA_##name == (int)CN_QUOTA_##name, "stdlib/ does not follow");
+#include "spec/quota.def"
+#undef QUOTA
 
 Test(account, begins_with_the_rows)
 {
