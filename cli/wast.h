@@ -43,8 +43,11 @@ struct wast_cursor {
 
 /* Reads "(type.const ...)" or "(ref...)"; false when it is none. */
 bool wast_take_value(struct wast_cursor *cursor, struct wast_value *value);
-/* Whether the slots hold what is expected. */
-bool wast_value_fits(const struct wast_value *value, const union cn_slot *slots);
+/* Whether the slots, a result of that type, hold what is expected. */
+bool wast_value_fits(const struct cn_store *store, const struct wast_value *value,
+                     cn_valtype type, const union cn_slot *slots);
+/* Whether it can be given for a parameter of that type. */
+bool wast_value_may_be(const struct wast_value *value, cn_valtype type);
 /* As text, cut to size. */
 void wast_value_print(const struct wast_value *value, char *text, size_t size);
 /* What stands in slots, by its type. */

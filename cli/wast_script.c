@@ -305,6 +305,8 @@ static bool take_arguments(struct script *s, const struct cn_functype *type,
             return explain(s, "as many arguments as parameters", "more");
         if (!wast_take_value(&s->cursor, &value))
             return explain(s, "an argument", "something else");
+        if (!wast_value_may_be(&value, cn_functype_params(type)[values]))
+            return explain(s, "an argument of the parameter's type", "another type");
         count += wast_value_slots(&value, slots + count);
     }
     if (values != type->param_count)
@@ -389,12 +391,12 @@ static bool check_result(struct script *s, cn_valtype type, const union cn_slot 
     if (!accept_open(s, "either")) {
         if (!wast_take_value(&s->cursor, &value))
             return not_understood(s);
-        return wast_value_fits(&value, slots) || mismatch(s, &value, type, slots);
+        return wast_value_fits(s->world.store, &value, type, slots) || mismatch(s, &value, type, slots);
     }
     while (peek(s)->kind == CN_TOKEN_OPEN) {
         if (!wast_take_value(&s->cursor, &value))
             return not_understood(s);
-        fits = fits || wast_value_fits(&value, slots);
+        fits = fits || wast_value_fits(s->world.store, &value, type, slots);
     }
     s->cursor.at++;
     return fits || mismatch(s, &value, type, slots);

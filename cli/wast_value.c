@@ -3,9 +3,10 @@
 #include <stdio.h>
 
 #include "cli/wast.h"
+#include "vm/heap.h"
+#include "vm/types.h"
 
 /* A value of the host in a slot: see "References" in spec/bytecode.md. */
-#define HOST_TAG 2u
 #define HOST_SHIFT 2
 
 static const struct cn_token *peek(const struct wast_cursor *cursor)
@@ -115,6 +116,15 @@ static const struct {
 
 #define REF_COUNT (sizeof refs / sizeof refs[0])
 
+static uint8_t refs_code(uint8_t ref)
+{
+    size_t i = 0;
+
+    while (refs[i].ref != ref)
+        i++;
+    return refs[i].code;
+}
+
 static bool take_null(struct wast_cursor *cursor, struct wast_value *value)
 {
     value->kind = WAST_NULL;
@@ -146,7 +156,7 @@ static bool take_ref(struct wast_cursor *cursor, struct wast_value *value)
     if (!cn_parse_nat(text_at(cursor), UINT64_MAX >> HOST_SHIFT, &number))
         return false;
     value->kind = WAST_HOST;
-    value->bits[0] = number << HOST_SHIFT | HOST_TAG;
+    value->bits[0] = number << HOST_SHIFT | CN_REF_HOST_BITS;
     cursor->at++;
     return true;
 }
@@ -210,45 +220,76 @@ static bool vector_fits(const struct wast_value *value, const union cn_slot *slo
     return true;
 }
 
-static bool ref_fits(const struct wast_value *value, uint64_t bits)
+/* What kind of object a reference is to, a structure's or an array's type; only of hierarchy any. */
+static bool is_object_of(const struct cn_store *store, uint64_t bits, enum cn_deftype_kind kind)
 {
-    bool is_i31 = bits & 1, is_host = (bits & 3) == HOST_TAG, is_object = !(bits & 3);
+    const struct cn_object *object = cn_ref_object(bits);
 
-    if (bits == 0)
+    return object != NULL && store->types->layouts[object->type].kind == kind;
+}
+
+static bool ref_fits(const struct cn_store *store, const struct wast_value *value, uint8_t code,
+                     uint64_t bits)
+{
+    if (bits == 0 || code != refs_code(value->ref))
         return false;
     switch ((enum wast_ref)value->ref) {
     case WAST_REF_I31:
-        return is_i31;
+        return bits & CN_REF_I31_BIT;
     case WAST_REF_EQ:
-        return is_i31 || is_object;
+        return (bits & CN_REF_TAG_BITS) != CN_REF_HOST_BITS;
     case WAST_REF_STRUCT:
+        return is_object_of(store, bits, CN_DEF_STRUCT);
     case WAST_REF_ARRAY:
-        return is_object;
-    case WAST_REF_FUNC:
-    case WAST_REF_EXN:
-        return is_object;
+        return is_object_of(store, bits, CN_DEF_ARRAY);
     default:
-        return is_i31 || is_host || is_object;
+        return true;
     }
 }
 
-bool wast_value_fits(const struct wast_value *value, const union cn_slot *slots)
+static bool is_host_type(uint8_t code)
+{
+    return code == CN_HEAP_EXTERN || code == CN_HEAP_ANY;
+}
+
+bool wast_value_fits(const struct cn_store *store, const struct wast_value *value,
+                     cn_valtype type, const union cn_slot *slots)
 {
     bool is_wide = value->type == CN_I64 || value->type == CN_F64;
+    uint8_t code = cn_valtype_code(type);
 
     switch ((enum wast_value_kind)value->kind) {
     case WAST_NUMBER:
-        return (is_wide ? slots->u64 : slots->u32) == value->bits[0];
+        return code == value->type && (is_wide ? slots->u64 : slots->u32) == value->bits[0];
     case WAST_NAN:
-        return is_nan(is_wide ? slots->u64 : slots->u32, is_wide ? 64 : 32, value->nans[0]);
+        return code == value->type &&
+               is_nan(is_wide ? slots->u64 : slots->u32, is_wide ? 64 : 32, value->nans[0]);
     case WAST_VECTOR:
-        return vector_fits(value, slots);
+        return code == CN_V128 && vector_fits(value, slots);
     case WAST_NULL:
-        return slots->u64 == 0;
+        return cn_valtype_is_ref(type) && slots->u64 == 0;
     case WAST_HOST:
-        return slots->u64 == value->bits[0];
+        return is_host_type(code) && slots->u64 == value->bits[0];
     default:
-        return ref_fits(value, slots->u64);
+        return ref_fits(store, value, code, slots->u64);
+    }
+}
+
+bool wast_value_may_be(const struct wast_value *value, cn_valtype type)
+{
+    uint8_t code = cn_valtype_code(type);
+
+    switch ((enum wast_value_kind)value->kind) {
+    case WAST_NUMBER:
+    case WAST_VECTOR:
+        return code == value->type;
+    case WAST_NULL:
+        return cn_valtype_is_ref(type) && cn_ref_is_nullable(type);
+    case WAST_HOST:
+        return cn_valtype_is_ref(type) && !cn_ref_is_defined(type) &&
+               is_host_type((uint8_t)cn_ref_heap(type));
+    default:
+        return false;
     }
 }
 

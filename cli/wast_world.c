@@ -1,4 +1,6 @@
 /* What a script runs in: a store, the modules that it loaded, the names that it gave. */
+#include <time.h>
+
 #include "cli/wast.h"
 #include "loader/load.h"
 #include "loader/translate.h"
@@ -109,6 +111,22 @@ enum cn_status wast_instantiate(struct wast_world *world, struct wast_module *mo
 
 /* ---------------------------------------------------------------- calls */
 
+/* A script has one thread, so nobody can notify it when it sleeps: its time passes, or it sleeps
+ * for ever, which is told. */
+static enum cn_status sleep_through(struct cn_thread *thread)
+{
+    struct cn_sleeper *sleeper = &thread->sleeper;
+    uint64_t ns = sleeper->timeout_ns;
+    struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+
+    if (sleeper->state != CN_ASLEEP || ns > (uint64_t)INT64_MAX)
+        return cn_fail(&thread->error, CN_MISUSE, CN_NO_OFFSET, "it waits for ever");
+    while (nanosleep(&time, &time) != 0) {
+    }
+    cn_sleep_end(sleeper, CN_OVERSLEPT);
+    return CN_OK;
+}
+
 enum cn_status wast_call(struct wast_world *world, struct cn_func *func,
                          const union cn_slot *arguments, union cn_slot *results,
                          struct cn_error *error)
@@ -118,8 +136,11 @@ enum cn_status wast_call(struct wast_world *world, struct cn_func *func,
 
     CN_TRY(cn_thread_new(world->store, STACK_SIZE, &thread));
     enum cn_status status = cn_thread_call(thread, func, arguments);
-    while (status == CN_OK && (stop == CN_STOP_FUEL || stop == CN_STOP_YIELD))
+    while (status == CN_OK && (stop == CN_STOP_FUEL || stop == CN_STOP_YIELD)) {
         stop = cn_thread_run(thread, world->preempt ? (int64_t)cn_thread_due(thread) : SLICE);
+        if (stop == CN_STOP_PARKED && sleep_through(thread) == CN_OK)
+            stop = CN_STOP_YIELD;
+    }
     if (status == CN_OK && stop == CN_STOP_DONE) {
         memcpy(results, thread->stack, func->type->result_slots * sizeof *results);
     } else if (status == CN_OK) {

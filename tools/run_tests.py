@@ -134,6 +134,7 @@ def suites(quick):
         ('wasm-testsuite', ['tests/suite/run_wast.py', cordon], True),
         ('wasm-testsuite-preempted', ['tests/suite/run_wast.py', cordon, '--preempt-everywhere'],
          True),
+        ('wast-verdicts', ['tests/suite/verdicts.py', cordon], True),
         ('text-round-trip', ['tests/suite/round_trip.py', cordon], False),
         ('wasm-testsuite-gcc', ['tests/suite/run_wast.py', gcc], False),
         ('wasm-testsuite-asan', ['tests/suite/run_wast.py', asan], False),
