@@ -391,7 +391,8 @@ static bool check_result(struct script *s, cn_valtype type, const union cn_slot 
     if (!accept_open(s, "either")) {
         if (!wast_take_value(&s->cursor, &value))
             return not_understood(s);
-        return wast_value_fits(s->world.store, &value, type, slots) || mismatch(s, &value, type, slots);
+        return wast_value_fits(s->world.store, &value, type, slots) ||
+               mismatch(s, &value, type, slots);
     }
     while (peek(s)->kind == CN_TOKEN_OPEN) {
         if (!wast_take_value(&s->cursor, &value))

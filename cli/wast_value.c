@@ -220,7 +220,7 @@ static bool vector_fits(const struct wast_value *value, const union cn_slot *slo
     return true;
 }
 
-/* What kind of object a reference is to, a structure's or an array's type; only of hierarchy any. */
+/* Whether a reference of hierarchy any is to an object of a type of that kind. */
 static bool is_object_of(const struct cn_store *store, uint64_t bits, enum cn_deftype_kind kind)
 {
     const struct cn_object *object = cn_ref_object(bits);

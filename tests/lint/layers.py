@@ -24,8 +24,8 @@ MAY = {
 # The developers' commands look inside: check, dump, wast, build, print
 # and conform.
 INSPECTORS = {path: ('loader', 'vm', 'api', 'core', 'governor')
-              for path in ('cli/inspect.c', 'cli/wast.h', 'cli/wast_world.c', 'cli/build.c',
-                           'cli/print.c', 'cli/conform.h', 'cli/conform.c',
+              for path in ('cli/inspect.c', 'cli/wast.h', 'cli/wast_world.c',
+                           'cli/wast_value.c', 'cli/build.c', 'cli/print.c', 'cli/conform.h', 'cli/conform.c',
                            'cli/conform_case.c', 'cli/conform_print.c')}
 # Compiled for the inside of a VM, where there are no layers.
 GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Whether `cordon wast` tells assertions that hold from those that do not: tests/suite/verdicts.txt,
-line by line, each run in a script of its own.
+"""Whether `cordon wast` tells assertions that hold from those that do not: verdicts.txt, line by
+line, each run in a script of its own.
 
     tests/suite/verdicts.py CORDON
 """
