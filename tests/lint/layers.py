@@ -25,8 +25,8 @@ MAY = {
 # and conform.
 INSPECTORS = {path: ('loader', 'vm', 'api', 'core', 'governor')
               for path in ('cli/inspect.c', 'cli/wast.h', 'cli/wast_world.c',
-                           'cli/wast_value.c', 'cli/build.c', 'cli/print.c', 'cli/conform.h', 'cli/conform.c',
-                           'cli/conform_case.c', 'cli/conform_print.c')}
+                           'cli/wast_value.c', 'cli/build.c', 'cli/print.c', 'cli/conform.h',
+                           'cli/conform.c', 'cli/conform_case.c', 'cli/conform_print.c')}
 # Compiled for the inside of a VM, where there are no layers.
 GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')
 LIBRARIES = {'uv.h': ('shim', 'host'), 'ffi.h': ('api',)}
