@@ -144,6 +144,8 @@ def suites(quick):
         ('wasi-guests-asan', ['tests/wasi/run_guests.py', asan], False),
         ('wasi-testsuite', ['tests/wasi/run_suite.py', cordon], True),
         ('guest-library', ['tests/guest/run.py', cordon], True),
+        ('quotas', ['tests/quotas/run.py', cordon], True),
+        ('quotas-asan', ['tests/quotas/run.py', asan, '--walks', '50', '--seed', '1000'], False),
         ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count',
                           '20' if quick else '300'], True),
         ('programs', ['tests/programs/run.py', cordon] + (['--quick'] if quick else []), True),
