@@ -100,6 +100,20 @@ enum cli_unit cli_quota_unit(cordon_quota_t quota)
     return units[quota];
 }
 
+bool cli_check_quota(cordon_quota_t quota, uint64_t value, char *why)
+{
+    cordon_error_t error;
+
+    if (quota == CORDON_CPUS && value == 0) {
+        snprintf(why, CLI_WHY_MAX, "with less than 0.001 cores nothing would ever run");
+        return false;
+    }
+    if (cordon_quota_check(quota, value, &error))
+        return true;
+    snprintf(why, CLI_WHY_MAX, "%.*s", CLI_WHY_MAX - 1, error.message);
+    return false;
+}
+
 bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, char *why)
 {
     static const char *const examples[] = {
@@ -115,11 +129,7 @@ bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, ch
         snprintf(why, CLI_WHY_MAX, "expected %s, or unlimited", examples[unit]);
         return false;
     }
-    if (unit == CLI_MILLICORES && *value == 0) {
-        snprintf(why, CLI_WHY_MAX, "with less than 0.001 cores nothing would ever run");
-        return false;
-    }
-    return true;
+    return cli_check_quota(quota, *value, why);
 }
 
 static void format_bytes(uint64_t amount, const char *per, char *text, size_t size)

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATH_ROOM 4200
-
 static bool say(const cordon_error_t *error)
 {
     cli_complain("%s", error->message);
@@ -23,37 +21,38 @@ static bool cut_suffix(char *text, const char *suffix)
     return true;
 }
 
-static bool grant_split(cordon_config_t *config, const char *option, const char *text,
-                        const char *separator, const char *read_only_suffix)
+static bool split(const char *option, const char *text, const char *separator,
+                  const char *read_only_suffix, struct cli_dir *dir)
 {
-    char host[PATH_ROOM];
-    cordon_error_t error;
+    char host[CLI_PATH_MAX];
+    const char *home = getenv("HOME");
 
     if (strlen(text) >= sizeof host) {
         cli_complain("%s: longer than any path", option);
         return false;
     }
     snprintf(host, sizeof host, "%s", text);
-    bool read_only = cut_suffix(host, read_only_suffix);
+    dir->read_only = cut_suffix(host, read_only_suffix);
     char *split = strstr(host, separator);
-    const char *guest = host;
-    if (split != NULL) {
+    const char *guest = split != NULL ? split + strlen(separator) : host;
+    if (split != NULL)
         *split = '\0';
-        guest = split + strlen(separator);
-    }
     if (host[0] == '\0' || guest[0] == '\0') {
         cli_complain("%s %s: expected HOST%sGUEST", option, text, separator);
         return false;
     }
-    if (host[0] == '~' && (host[1] == '/' || host[1] == '\0') && getenv("HOME") != NULL) {
-        char path[2 * PATH_ROOM];
-        snprintf(path, sizeof path, "%s%s", getenv("HOME"), host + 1);
-        return cordon_config_dir(config, path, guest, read_only, &error) || say(&error);
-    }
-    return cordon_config_dir(config, host, guest, read_only, &error) || say(&error);
+    bool is_home = host[0] == '~' && (host[1] == '/' || host[1] == '\0') && home != NULL;
+    snprintf(dir->host, sizeof dir->host, "%.4100s%s", is_home ? home : "", host + is_home);
+    snprintf(dir->guest, sizeof dir->guest, "%s", guest);
+    return true;
 }
 
-static bool grant_volume(cordon_config_t *config, const char *text)
+bool cli_split_dir(const char *text, struct cli_dir *dir)
+{
+    return split("--dir", text, "::", "::ro", dir);
+}
+
+bool cli_split_volume(const char *text, struct cli_dir *dir)
 {
     if (strchr("/.~", text[0]) == NULL || text[0] == '\0') {
         cli_complain("--volume %s: named volumes are not available yet; a host directory begins "
@@ -66,30 +65,45 @@ static bool grant_volume(cordon_config_t *config, const char *text)
         cli_complain("--volume %s: expected HOST:GUEST[:ro]", text);
         return false;
     }
-    return grant_split(config, "--volume", text, ":", ":ro");
+    return split("--volume", text, ":", ":ro", dir);
 }
 
-/* KEY=VALUE as it is, KEY with the caller's value; a variable that is not set stays unset. */
+static bool grant_dir(cordon_config_t *config, const struct cli_dir *dir)
+{
+    cordon_error_t error;
+
+    return cordon_config_dir(config, dir->host, dir->guest, dir->read_only, &error) ||
+           say(&error);
+}
+
+char *cli_variable(const char *text, bool *good)
+{
+    bool is_whole = strchr(text, '=') != NULL;
+    const char *value = is_whole ? "" : getenv(text);
+
+    *good = true;
+    if (value == NULL)
+        return NULL;
+    size_t size = strlen(text) + strlen(value) + 2;
+    char *variable = malloc(size);
+    if (variable != NULL)
+        snprintf(variable, size, "%s%s%s", text, is_whole ? "" : "=", value);
+    else
+        cli_complain("--env %s: no memory left", text);
+    *good = variable != NULL;
+    return variable;
+}
+
 static bool grant_env(cordon_config_t *config, const char *text)
 {
     cordon_error_t error;
-    const char *value;
+    bool good;
+    char *variable = cli_variable(text, &good);
 
-    if (strchr(text, '=') != NULL)
-        return cordon_config_env(config, text, &error) || say(&error);
-    value = getenv(text);
-    if (value == NULL)
-        return true;
-    size_t size = strlen(text) + strlen(value) + 2;
-    char *variable = malloc(size);
-    if (variable == NULL) {
-        cli_complain("--env %s: no memory left", text);
-        return false;
-    }
-    snprintf(variable, size, "%s=%s", text, value);
-    bool granted = cordon_config_env(config, variable, &error) || say(&error);
+    if (variable != NULL)
+        good = cordon_config_env(config, variable, &error) || say(&error);
     free(variable);
-    return granted;
+    return good;
 }
 
 static bool is_port(const char *text)
@@ -97,6 +111,13 @@ static bool is_port(const char *text)
     size_t digits = strspn(text, "0123456789");
 
     return digits > 0 && text[digits] == '\0';
+}
+
+void cli_split_listener(const char *text, char *address, size_t size)
+{
+    if (strncmp(text, "localhost:", 10) == 0)
+        text += 10;
+    snprintf(address, size, is_port(text) ? "127.0.0.1:%.50s" : "%.70s", text);
 }
 
 static bool grant_listener(cordon_config_t *config, const char *text, struct cli_report *report)
@@ -109,9 +130,7 @@ static bool grant_listener(cordon_config_t *config, const char *text, struct cli
         cli_complain("--listen: more than %d listeners", CLI_LISTENERS_MAX);
         return false;
     }
-    if (strncmp(text, "localhost:", 10) == 0)
-        text += 10;
-    snprintf(address, sizeof address, is_port(text) ? "127.0.0.1:%s" : "%s", text);
+    cli_split_listener(text, address, sizeof address);
     if (!cordon_config_listen(config, address, &port, &error)) {
         cli_complain("--listen %s: %s", text, error.message);
         return false;
@@ -126,6 +145,7 @@ static bool grant_listener(cordon_config_t *config, const char *text, struct cli
 bool cli_grant(cordon_config_t *config, const struct cli_options *options,
                struct cli_report *report)
 {
+    static struct cli_dir dir;
     cordon_error_t error;
     bool granted = cordon_config_arg(config, options->module, &error) || say(&error);
 
@@ -134,9 +154,9 @@ bool cli_grant(cordon_config_t *config, const struct cli_options *options,
     for (int i = 0; granted && i < options->env.count; i++)
         granted = grant_env(config, options->env.items[i]);
     for (int i = 0; granted && i < options->dir.count; i++)
-        granted = grant_split(config, "--dir", options->dir.items[i], "::", "::ro");
+        granted = cli_split_dir(options->dir.items[i], &dir) && grant_dir(config, &dir);
     for (int i = 0; granted && i < options->volume.count; i++)
-        granted = grant_volume(config, options->volume.items[i]);
+        granted = cli_split_volume(options->volume.items[i], &dir) && grant_dir(config, &dir);
     for (int i = 0; granted && i < options->listen.count; i++)
         granted = grant_listener(config, options->listen.items[i], report);
     for (int i = 0; granted && i < 3; i++)

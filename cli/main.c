@@ -8,6 +8,7 @@
 #include "cli/build.h"
 #include "cli/command.h"
 #include "cli/conform.h"
+#include "cli/control.h"
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -44,11 +45,16 @@ static int run_with(struct cli_options *options, int argc, char **argv)
                      "(cordon --help)");
         return 125;
     }
+    if (!options->detach &&
+        (options->name || options->restart || options->log_size || options->host)) {
+        cli_complain("--name, --restart, --log-size and --host are for --detach");
+        return 125;
+    }
     if (!keep_stdio(options)) {
         cli_complain("the standard descriptors cannot be set up");
         return 125;
     }
-    return cli_run(options);
+    return options->detach ? cli_detach(options) : cli_run(options);
 }
 
 static int run(int argc, char **argv)
@@ -67,6 +73,10 @@ static bool is_help(const char *word)
 
 /* The rows of command.def; without a function: `run`, which takes its own name too. */
 static int (*const commands[CLI_COMMAND_COUNT])(int argc, char **argv) = {
+    [CLI_COMMAND_up] = cli_up, [CLI_COMMAND_ps] = cli_ps, [CLI_COMMAND_top] = cli_top,
+    [CLI_COMMAND_stats] = cli_stats, [CLI_COMMAND_set] = cli_set,
+    [CLI_COMMAND_pause] = cli_pause, [CLI_COMMAND_resume] = cli_resume,
+    [CLI_COMMAND_kill] = cli_kill, [CLI_COMMAND_logs] = cli_logs,
     [CLI_COMMAND_check] = cli_check, [CLI_COMMAND_dump] = cli_dump,
     [CLI_COMMAND_build] = cli_build, [CLI_COMMAND_print] = cli_print,
     [CLI_COMMAND_wast] = cli_wast,   [CLI_COMMAND_conform] = cli_conform,

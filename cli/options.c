@@ -205,6 +205,18 @@ static bool set_option(struct cli_options *options, int option, const char *valu
     case OPTION_meta:
         options->meta = value;
         return true;
+    case OPTION_name:
+        options->name = value;
+        return true;
+    case OPTION_restart:
+        options->restart = value;
+        return true;
+    case OPTION_log_size:
+        options->log_size = value;
+        return true;
+    case OPTION_host:
+        options->host = value;
+        return true;
     default:
         return set_limit(options, option - OPTION_QUOTAS, value);
     }
@@ -213,7 +225,8 @@ static bool set_option(struct cli_options *options, int option, const char *valu
 static void set_flag(struct cli_options *options, int option)
 {
     bool *const flags[] = {
-        [OPTION_stats] = &options->stats, [OPTION_eager] = &options->eager,
+        [OPTION_detach] = &options->detach, [OPTION_stats] = &options->stats,
+        [OPTION_eager] = &options->eager,
         [OPTION_lazy] = &options->lazy,
         [OPTION_preempt_everywhere] = &options->preempt_everywhere,
         [OPTION_collect_everywhere] = &options->collect_everywhere,

@@ -12,7 +12,8 @@ struct cli_list {
 struct cli_options {
     struct cli_list dir, volume, env, listen;
     const char *invoke, *meta;
-    bool stats, eager, lazy, preempt_everywhere, collect_everywhere, move_on_grow;
+    const char *name, *restart, *log_size, *host; /* with detach */
+    bool detach, stats, eager, lazy, preempt_everywhere, collect_everywhere, move_on_grow;
     bool help, version;
     bool is_closed[3]; /* standard descriptors that this process was not given */
     uint64_t limit[CORDON_QUOTA_COUNT];
@@ -49,6 +50,8 @@ char *cli_format_amount(uint64_t amount, enum cli_unit unit, char *text, size_t 
  * has room for CLI_WHY_MAX. */
 #define CLI_WHY_MAX 120
 bool cli_parse_quota(cordon_quota_t quota, const char *text, uint64_t *value, char *why);
+/* The same of an amount that is a number already. */
+bool cli_check_quota(cordon_quota_t quota, uint64_t value, char *why);
 
 /* Prints `cordon run --help` on stdout. */
 void cli_help_run(void);

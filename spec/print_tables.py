@@ -203,7 +203,49 @@ def errnos():
                   for _, parts in one_line_rows('wasi_errno.def', 'ERRNO', 'ERRNO_OURS')])
 
 
-TABLES = {'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
+def keys():
+    where = {'HOST': 'top', 'VM': 'VM', 'DEFAULT': 'VM, defaults'}
+    return table(('key', 'where', 'what it is', 'what it says'),
+                 [(code(name.replace('_', '-')), where[place], kind, text)
+                  for _, (place, name, kind, text) in one_line_rows('config.def', 'KEY', most=4)])
+
+
+def states():
+    return table(('state', 'meaning'), [(code(text), what) for _, (name, text, what) in
+                                        one_line_rows('control.def', 'STATE')])
+
+
+def requests():
+    return table(('`do`', 'members', 'answer', 'what it does'),
+                 [(code(name), members, answer, text) for _, (name, members, answer, text)
+                  in one_line_rows('control.def', 'REQUEST')])
+
+
+def refusals():
+    return table(('`code`', 'when'), [(code(name), text) for _, (_, name, text)
+                                      in one_line_rows('control.def', 'REFUSAL')])
+
+
+def commands():
+    return table(('command', 'what it does'),
+                 [(code(f'cordon {name} {given}'), text) for _, (name, _, _, given, text)
+                  in one_line_rows('command.def', 'COMMAND')])
+
+
+def words():
+    lines = []
+    groups = {'HOSTS': 'all of these', 'CLIENTS': 'all but up'}
+    for _, (name, letter, argument, given, text) in one_line_rows('command.def', 'WORD'):
+        takers = groups.get(given) or ', '.join(re.findall(r'FOR\((\w+)\)', given))
+        short = f'-{letter[1]}, ' if letter.startswith("'") else ''
+        shown = '' if argument == 'NULL' else ' ' + argument
+        lines.append((code(f'{short}--{name}{shown}'), takers, text))
+    return table(('option', 'of', 'what it does'), lines)
+
+
+TABLES = {'keys': keys, 'states': states, 'requests': requests, 'refusals': refusals,
+          'commands': commands, 'words': words,
+          'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
           'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields,
           'calls': calls, 'rights': rights, 'errnos': errnos}
 

@@ -29,7 +29,9 @@ INSPECTORS = {path: ('loader', 'vm', 'api', 'core', 'governor')
                            'cli/conform.c', 'cli/conform_case.c', 'cli/conform_print.c')}
 # Compiled for the inside of a VM, where there are no layers.
 GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')
-LIBRARIES = {'uv.h': ('shim', 'host'), 'ffi.h': ('api',)}
+# A library's homes: folders, or beginnings of paths. The loop of `cordon up` is the command's.
+LIBRARIES = {'uv.h': ('cli/up',), 'ffi.h': ('api',), 'jansson.h': ('cli',),
+             'yaml.h': ('cli/up_yaml',), 'curses.h': ('cli/top',)}
 # Made at build time, in spec/ of the build directory.
 MADE = {'insn_rows.h': ('core',), 'handlers_made.h': ('vm',)}
 
@@ -56,7 +58,8 @@ def check(tree):
             continue
         for number, quoted, name in includes(tree, path):
             for library, homes in LIBRARIES.items():
-                if name == library and folder in MAY and folder not in homes:
+                at_home = folder in homes or path.startswith(tuple(h for h in homes if '/' in h))
+                if name == library and folder in MAY and not at_home:
                     yield f'{path}:{number}: <{name}> belongs to {" and ".join(homes)} alone'
             if not quoted or folder not in MAY:
                 continue
@@ -99,8 +102,9 @@ def cycles(tree):
 BAD = {
     'loader/sees.c': '#include "vm/thread.h"\n',
     'core/sees.c': '#include <uv.h>\n#include "sees.h"\n',
-    'cli/run.c': '#include "host/vm.h"\n',
+    'cli/run.c': '#include "host/vm.h"\n#include <uv.h>\n',
+    'cli/up_vm.c': '#include <uv.h>\n#include <yaml.h>\n',
     'vm/a.h': '#include "vm/b.h"\n',
     'vm/b.h': '#include "vm/a.h"\n',
 }
-BAD_COUNT = 5
+BAD_COUNT = 7

@@ -1,0 +1,17 @@
+/* One life of a VM: what the pool does of it. */
+#ifndef CN_CLI_UP_LIFE_H
+#define CN_CLI_UP_LIFE_H
+
+#include "cli/up.h"
+
+/* Reads the module, loads it and makes the VM; on failure handle is NULL and error says why. */
+void up_life_make(struct up_life *life);
+/* Runs it on the host's workers; host->done is woken when it has ended. False with the error. */
+bool up_life_start(struct up_life *life);
+/* Waits until no worker uses the VM any more, and frees everything but the life itself. */
+void up_life_free(struct up_life *life);
+
+/* How it ended, for people: "exit code 3", "trap: ...". */
+const char *up_end_text(const cordon_result_t *result, char *text, size_t size);
+
+#endif

@@ -1,0 +1,85 @@
+/* A guest that does what its first argument says. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* So many lines of 16 bytes each. */
+static int print(long count)
+{
+    for (long i = 0; i < count; i++)
+        printf("line %010ld\n", i);
+    return 0;
+}
+
+static int spin(void)
+{
+    for (volatile unsigned i = 0;; i++)
+        ;
+}
+
+static int show(int count, char **words)
+{
+    for (int i = 0; i < count; i++)
+        printf("arg %s\n", words[i]);
+    for (char **variable = environ; *variable != NULL; variable++)
+        printf("env %s\n", *variable);
+    FILE *file = fopen("/given/file", "r");
+    char text[40] = "";
+    if (file != NULL && fgets(text, sizeof text, file) != NULL)
+        printf("file %s", text);
+    printf("write %s\n", fopen("/given/new", "w") != NULL ? "yes" : "no");
+    printf("stdin %d\n", getchar());
+    return 0;
+}
+
+/* Answers one connection after another with a line. */
+static int serve(int listener)
+{
+    for (;;) {
+        int client = accept(listener, NULL, NULL);
+        if (client < 0)
+            return 1;
+        send(client, "hello\n", 6, 0);
+        close(client);
+    }
+}
+
+/* Controls, half a character, and text that must stay. */
+static int dirty(void)
+{
+    static const char text[] = "a\033[31mb\302\205c\303\244d\342\200\256e\r\ttab\377\303";
+
+    fwrite(text, 1, sizeof text - 1, stdout);
+    return 0;
+}
+
+int main(int count, char **words)
+{
+    const char *what = count > 1 ? words[1] : "exit";
+    long number = count > 2 ? atol(words[2]) : 0;
+
+    setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+    if (strcmp(what, "print") == 0)
+        return print(number);
+    if (strcmp(what, "talk") == 0) {
+        printf("first\n");
+        fflush(stdout);
+        sleep(1000);
+    }
+    if (strcmp(what, "spin") == 0)
+        return spin();
+    if (strcmp(what, "sleep") == 0)
+        return (int)sleep(1000);
+    if (strcmp(what, "show") == 0)
+        return show(count, words);
+    if (strcmp(what, "serve") == 0)
+        return serve((int)number);
+    if (strcmp(what, "dirty") == 0)
+        return dirty();
+    return (int)number;
+}
