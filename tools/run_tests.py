@@ -150,6 +150,10 @@ def suites(quick):
         ('quotas-asan', ['tests/quotas/run.py', asan, '--walks', '50', '--seed', '1000'], False),
         ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count',
                           '20' if quick else '300'], True),
+        ('translator-mutants', ['tests/mutants/run.py', '--cordon', cordon] +
+         (['--modules', '4'] if quick else ['--modules', '10', '--suite', '60']), True),
+        ('translator-mutants-asan', ['tests/mutants/run.py', '--cordon', asan, '--modules', '3',
+                                     '--places', '1', '--suite', '20'], False),
         ('programs', ['tests/programs/run.py', cordon] + (['--quick'] if quick else []), True),
         ('suspension', ['tests/suspend/run.py', cordon] + (['--quick'] if quick else []), True),
         ('web-server-load', ['tests/load/run.py', cordon] + (['--quick'] if quick else []), True),

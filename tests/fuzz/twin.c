@@ -13,6 +13,9 @@
 #define EXTERNREF(number) ((uint64_t)(0x400 + (number)) << 2 | CN_REF_HOST_BITS)
 #define EXTERNREFS 4u
 
+/* Which of the sets of arguments functions are given. */
+static uint32_t argument_set;
+
 static void die(const char *what)
 {
     fprintf(stderr, "twin: %s\n", what);
@@ -228,6 +231,27 @@ static void run_thread(struct world *world, struct outcome *outcome, int64_t fue
         outcome->trap = world->thread->trap;
 }
 
+void twin_choose_arguments(uint32_t set)
+{
+    argument_set = set % TWIN_ARGUMENT_SETS;
+}
+
+static uint64_t number_for(cn_valtype type, uint32_t slot)
+{
+    static const uint64_t integers[TWIN_ARGUMENT_SETS] = {0, UINT64_MAX, 1234567890123456789u,
+                                                          0x80000000u};
+    static const double floats[TWIN_ARGUMENT_SETS] = {0, -2.5, 1e300, 3};
+    union cn_slot number = {.u64 = integers[argument_set]};
+
+    if (argument_set == 0)
+        return slot * 3 + 2;
+    if (type == CN_F64)
+        number.f64 = floats[argument_set];
+    if (type == CN_F32)
+        number = (union cn_slot){.f32 = (float)floats[argument_set]};
+    return number.u64;
+}
+
 /* Something for a parameter. Null where the machine knows nothing else of the type. */
 static union cn_slot argument_of(const struct world *world, cn_valtype type, uint32_t slot)
 {
@@ -239,7 +263,7 @@ static union cn_slot argument_of(const struct world *world, cn_valtype type, uin
         return (union cn_slot){.ref = instance->funcs[slot % instance->module->func_count]};
     if (type == CN_ANYREF)
         return (union cn_slot){.u64 = (uint64_t)slot << 1 | CN_REF_I31_BIT};
-    return (union cn_slot){.u64 = cn_valtype_is_ref(type) ? 0 : slot * 3 + 2};
+    return (union cn_slot){.u64 = cn_valtype_is_ref(type) ? 0 : number_for(type, slot)};
 }
 
 struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,

@@ -20,6 +20,10 @@ struct outcome {
 struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
                         uint64_t garbage, bool move_on_grow);
 
+/* Functions are called with other arguments from now on; 0 at first. */
+#define TWIN_ARGUMENT_SETS 4
+void twin_choose_arguments(uint32_t set);
+
 /* Two runs; aborts, with a message, when they differ. Returns the first one's outcome. */
 struct outcome twin_compare(struct cn_program *program, uint32_t func, int64_t fuel);
 
