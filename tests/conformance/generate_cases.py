@@ -18,6 +18,7 @@ from handlers import check_handlers
 from sample import kinds_of
 from settings import (ANY_REF, ARGUMENT, FIXED, FREE, NO_REF, PAIR, REFS, Setting, bad_casts,
                       settings)
+from walks import check_walks
 
 STOP, LABEL = '    unreachable', ['L0: live 0', '    unreachable']
 EDGES = ('EXIT', 'SWITCH_BACK', 'NEEDS_CODE')
@@ -473,6 +474,7 @@ def main():
                 check_form(sheet, form, form is FORMS[row.name][0])
     check_numbers_of_forms(sheet)
     check_handlers(sheet)
+    check_walks(sheet)
     sheet.write()
     for module in ('sample.wat', 'bare.wat'):
         shutil.copyfile(os.path.join(HERE, module), os.path.join(sys.argv[1], module))
