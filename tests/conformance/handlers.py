@@ -1,5 +1,5 @@
 """Cases of handlers of exceptions: where they stand, what they hand over, which are asked."""
-from cases import BIG, FRAME, KINDS, REFS, SAMPLE
+from cases import BIG, FRAME, KINDS, REFS, SAMPLE, setup
 from sample import kinds_of
 
 PLAIN = 2  # the function that takes nothing and gives nothing: its slots begin at 2
@@ -116,7 +116,27 @@ def check_cost(sheet):
                    None if cost else (SIZE, None), lines)
 
 
+def check_untouched(sheet):
+    """Where nothing was thrown, what would have been handed over is not there: behind a call the
+    slot holds what it held, and branches find that."""
+    call, size = '    call func %d, window s4, $1' % PLAIN, 32
+    handled = catch(0, 2 * SIZE + size, slot=3, gives=REF_FIRST)
+    for held in KINDS:
+        for said in KINDS:
+            refs = [ref for ref in ('s3:%sref' % said,) if said in REFS]
+            lines = ['func %d frame %d header 0 entry $1' % (PLAIN, FRAME), handled,
+                     '    ' + setup(2, 'number'), '    ' + setup(3, held), call, '    br L1, $1',
+                     'L0: live 4', '  .ref s3:exnref', '    unreachable',
+                     'L1: live 4', *('  .ref ' + ref for ref in refs), '    unreachable']
+            sheet.case('handlers', 'MAP_REFS', '%s behind a call, a label says %s' % (held, said),
+                       None if held == said else (2 * SIZE + size, 1), lines)
+        lines[5] = '    br L0, $1'
+        sheet.case('handlers', 'MAP_REFS', '%s behind a call, to the handler\'s label' % held,
+                   None if held == 'exn' else (2 * SIZE + size, 0), lines)
+
+
 def check_handlers(sheet):
+    check_untouched(sheet)
     check_gives(sheet)
     check_place(sheet)
     check_handed(sheet)

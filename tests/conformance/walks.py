@@ -51,10 +51,12 @@ class Walk:
         """Like another one as often as not, with more or less of it."""
         kinds = dict(enumerate(kinds_of(SAMPLE.type_of(self.func).params)))
         live = self.random.randint(self.first, self.first + ROOM)
+        if self.random.random() < 0.08:
+            live = self.random.randint(0, self.first)
         if self.labels and self.random.random() < 0.6:
             kinds = dict(self.random.choice(self.labels).kinds)
-        for slot in range(self.first, live):
-            if slot not in kinds:
+        for slot in range(live):
+            if slot not in kinds and slot not in reserved(self.func):
                 kinds[slot] = self.random.choice(['number', 'number', *KINDS])
         return Label({s: k for s, k in kinds.items() if s < live}, live)
 
@@ -341,7 +343,47 @@ class Walk:
             self.lines.append('    unreachable')
 
 
+def check_again(sheet):
+    """A branch to where one went before, when a slot has been written since or has become unset:
+    nothing that was found out then may be taken for granted."""
+    writers = [lambda kind: [setup(3, kind)],
+               lambda kind: [setup(9, kind), 'mov s3, s9'],
+               lambda kind: [setup(9, kind), 'mov2 s9, s2, s3, s8'],
+               lambda kind: [setup(9, kind), 'select s3, s9, s9, s4'],
+               lambda kind: ['call func 2, window s3, $1', setup(3, kind)],
+               lambda kind: ['call func 2, window s4, $1', setup(3, kind)],
+               lambda kind: ['call func %d, window s3, $1' % RETURNS[kind]]]
+    sizes = {'zero': 16, 'ref.': 16, 'mov ': 16, 'mov2': 16, 'sele': 16, 'call': 32}
+    for held in KINDS:
+        refs = ['  .ref s2:externref' + (' s3:%sref' % held if held in REFS else '')]
+        label = ['L0: live 4', *refs, '    unreachable']
+        start = ['zero s4, x1', setup(2, 'extern'), setup(3, held), 'brnz s4, L0, $1, $1']
+        for kind in KINDS:
+            for writer in writers:
+                insns = start + writer(kind)
+                at = sum(sizes.get(insn[:4], 24) for insn in insns)
+                sheet.case('control', 'MAP_REFS', '%s, then %s, there again' % (held, insns[-1]),
+                           None if kind == held else (at, 0), [HEAD] + [
+                               '    ' + insn for insn in insns + ['br L0, $1']] + label)
+            # A label in between, where the slot is said to be of that kind.
+            between = ['L0: live 4', '  .ref s2:externref' + (
+                ' s3:%sref' % kind if kind in REFS else ''), '    br L1, $1']
+            sheet.case('control', 'MAP_REFS', '%s, then a label that says %s' % (held, kind),
+                       None if kind == held else (START, 1), [HEAD] + [
+                           '    ' + insn for insn in start[:-1] + ['br L1, $1']] + between +
+                       [line.replace('L0', 'L1') for line in label])
+
+
+HEAD = 'func 2 frame %d header 0 entry $1' % FRAME
+START = 3 * 16 + 16  # where the label stands that comes between
+# Functions without parameters that give one value of a kind.
+RETURNS = {kind: next(func for func in SAMPLE.own()
+                      if kinds_of(SAMPLE.type_of(func).results) == [kind] and
+                      not SAMPLE.type_of(func).params) for kind in KINDS}
+
+
 def check_walks(sheet):
+    check_again(sheet)
     for number in range(PROGRAMS):
         walk = Walk(number)
         walk.run()
