@@ -1,5 +1,8 @@
-/* The module "cordon": what a guest can learn about itself. */
+/* The module "cordon": what a guest can learn about itself, and give back. */
 #include "shim/call.h"
+
+/* Given back before others have their turn: a fraction of a millisecond. */
+#define DISCARD_STEP (4u << 20)
 
 enum cn_errno cn_cordon_quota_get(struct cn_call *call)
 {
@@ -19,4 +22,16 @@ enum cn_errno cn_cordon_listeners(struct cn_call *call)
     call->out[0].u32 = call->wasi->first_listener;
     call->out[1].u32 = call->wasi->listener_count;
     return CN_E_SUCCESS;
+}
+
+/* Word 0 counts the bytes done. */
+enum cn_errno cn_cordon_memory_discard(struct cn_call *call)
+{
+    uint64_t *done = &cn_call_words(call)[0];
+    uint64_t left = call->buffer.size - *done;
+    uint64_t size = left < DISCARD_STEP ? left : DISCARD_STEP;
+
+    cn_memory_discard(call->buffer.at + *done, size);
+    *done += size;
+    return *done < call->buffer.size ? CN_E_YIELD : CN_E_SUCCESS;
 }

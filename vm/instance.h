@@ -182,6 +182,10 @@ CN_CHECKED enum cn_status cn_import_matches(const struct cn_store *store,
  * The memory may move: derive addresses anew afterwards. */
 int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_t pages);
 
+/* Makes these bytes of a memory zero, and gives the whole pages of the host's among them back to
+ * it. The memory stays as large, and is charged, as it was. */
+void cn_memory_discard(uint8_t *at, uint64_t size);
+
 /* The old size, or -1. New elements are `value`. */
 int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint64_t count,
                       void *value);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1 /* mremap */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "vm/store.h"
@@ -152,4 +153,18 @@ int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_
     memory->base = base;
     memory->size = size;
     return (int64_t)old;
+}
+
+void cn_memory_discard(uint8_t *at, uint64_t size)
+{
+    uint64_t before = -(uint64_t)(uintptr_t)at & (HOST_PAGE - 1);
+
+    if (before > size)
+        before = size;
+    uint64_t whole = (size - before) & ~(HOST_PAGE - 1);
+    memset(at, 0, before);
+    /* The mapping is private and anonymous: what comes back are zeros. */
+    if (whole > 0 && madvise(at + before, whole, MADV_DONTNEED) != 0)
+        memset(at + before, 0, whole);
+    memset(at + before + whole, 0, size - before - whole);
 }

@@ -14,3 +14,25 @@ int cordon_quota_get(enum cordon_quota_id id, struct cordon_quota *result)
     errno = error;
     return -1;
 }
+
+uint64_t cordon_quota_excess(enum cordon_quota_id id)
+{
+    struct cordon_quota quota;
+
+    if (cordon_quota_get(id, &quota) != 0 || quota.used <= quota.limit)
+        return 0;
+    return quota.used - quota.limit;
+}
+
+__attribute__((import_module("cordon"), import_name("memory_discard"))) uint16_t
+cordon_import_memory_discard(void *at, size_t size);
+
+int cordon_memory_discard(void *at, size_t size)
+{
+    uint16_t error = cordon_import_memory_discard(at, size);
+
+    if (error == 0)
+        return 0;
+    errno = error;
+    return -1;
+}

@@ -78,6 +78,27 @@ static void test_files(void)
     expect(errno == EMFILE && get(CORDON_QUOTA_FDS).used == 16, "no descriptor left");
 }
 
+static void test_discard(void)
+{
+    static char bytes[40000];
+    struct cordon_quota before = get(CORDON_QUOTA_MEMORY);
+    int wrong = 0;
+
+    memset(bytes, 7, sizeof bytes);
+    expect(cordon_memory_discard(bytes + 100, 30000) == 0, "memory can be given back");
+    for (int i = 0; i < (int)sizeof bytes; i++)
+        wrong += bytes[i] != (i >= 100 && i < 30100 ? 0 : 7);
+    expect(wrong == 0, "it is zero, and the rest is as it was");
+    bytes[5000] = 1;
+    expect(bytes[5000] == 1 && bytes[5001] == 0, "and can be used again");
+    expect(get(CORDON_QUOTA_MEMORY).used == before.used, "the charge is for the size");
+    errno = 0;
+    expect(cordon_memory_discard((void *)0xfffff000u, 0x1000) == -1 && errno == EFAULT,
+           "nothing outside memory");
+    expect(cordon_memory_discard(bytes, 0) == 0 && bytes[0] == 7, "nothing is nothing");
+    expect(cordon_quota_excess(CORDON_QUOTA_MEMORY) == 0, "nobody lowered the limit");
+}
+
 static void test_time(void)
 {
     uint64_t fuel = get(CORDON_QUOTA_FUEL).used;
@@ -100,6 +121,7 @@ int main(void)
     test_limits();
     test_memory();
     test_files();
+    test_discard();
     test_time();
     errno = 0;
     expect(cordon_quota_get((enum cordon_quota_id)99, &quota) == -1 && errno == EINVAL,

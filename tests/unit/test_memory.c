@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/machine_fixture.h"
@@ -246,5 +247,56 @@ Test(memory, of_64_bits_may_declare_more_than_there_is)
     huge[0].limits.min = (uint64_t)1 << 31;
     cr_expect_eq(cn_instantiate(f.store, f.program, NULL, &f.instance, &f.error), CN_NO_MEMORY);
     huge[0].limits.min = 1;
+    fixture_close(&f);
+}
+
+static size_t resident(void)
+{
+    unsigned long total, pages;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    cr_assert(file != NULL && fscanf(file, "%lu %lu", &total, &pages) == 2);
+    fclose(file);
+    return pages * 4096;
+}
+
+Test(memory, what_is_discarded_is_zero_and_nothing_else)
+{
+    static const struct {
+        uint32_t at, size;
+    } ranges[] = {{0, 0}, {0, 1}, {4095, 1}, {4095, 2}, {4096, 4096}, {1, 8191}, {100, 50},
+                  {5000, 20000}, {0, CN_PAGE_SIZE}, {CN_PAGE_SIZE - 4096, 4096},
+                  {CN_PAGE_SIZE - 1, 1}};
+    struct fixture f;
+
+    fixture_open(&f, &module);
+    cr_assert_eq(fixture_make(&f, NULL), CN_OK);
+    struct cn_memory *memory = f.instance->memories[0];
+    uint64_t charged = f.account.used[CN_QUOTA_MEMORY];
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        memset(memory->base, 0xa5, CN_PAGE_SIZE);
+        cn_memory_discard(memory->base + ranges[i].at, ranges[i].size);
+        for (uint32_t at = 0; at < CN_PAGE_SIZE; at++) {
+            bool is_inside = at >= ranges[i].at && at - ranges[i].at < ranges[i].size;
+            cr_assert_eq(memory->base[at], is_inside ? 0 : 0xa5, "range %zu, byte %u", i, at);
+        }
+    }
+    cr_expect_eq(f.account.used[CN_QUOTA_MEMORY], charged);
+    fixture_close(&f);
+}
+
+Test(memory, what_is_discarded_goes_back_to_the_host)
+{
+    struct fixture f;
+    const size_t size = 64 << 20;
+
+    fixture_open(&f, &module);
+    cr_assert_eq(fixture_make(&f, NULL), CN_OK);
+    struct cn_memory *memory = f.instance->memories[0];
+    cr_assert_geq(cn_memory_grow(f.store, memory, size / CN_PAGE_SIZE), 0);
+    memset(memory->base, 1, size);
+    size_t before = resident();
+    cn_memory_discard(memory->base, size);
+    cr_expect_leq(resident() + size / 2, before);
     fixture_close(&f);
 }

@@ -2,6 +2,7 @@
 #ifndef CORDON_QUOTA_H
 #define CORDON_QUOTA_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* In the order of Cordon's spec/quota.def. Bytes, numbers, nanoseconds, thousandths of a core,
@@ -39,5 +40,15 @@ struct cordon_quota {
 
 /* 0, or -1 with errno EINVAL when there is no such quota. */
 int cordon_quota_get(enum cordon_quota_id id, struct cordon_quota *result);
+
+/* By how much the use is above the limit, which only happens when somebody lowers a limit while
+ * the program runs: 0 normally. Nothing has been taken away then, but nothing more is given: free
+ * caches, close what is not needed, and look again now and then. */
+uint64_t cordon_quota_excess(enum cordon_quota_id id);
+
+/* Makes memory zero and gives the host's pages (4 KiB) that lie in it wholly back to the host,
+ * until they are written to again. The quota counts the size of the memory, so it does not change.
+ * 0, or -1 with errno EFAULT for what is not memory. */
+int cordon_memory_discard(void *at, size_t size);
 
 #endif
