@@ -59,6 +59,7 @@ struct cordon_vm {
     struct cn_vm vm; /* first: a control is the VM seen from other threads */
     struct cordon_host *host;
     struct cordon_module *module;
+    struct cn_arena arena;      /* charged to the VM */
     pthread_mutex_t ended_lock; /* of is_started */
     pthread_cond_t ended_cond;
     cordon_done_fn done;

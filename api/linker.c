@@ -280,6 +280,31 @@ static bool equals(struct cn_bytes bytes, const char *text)
     return cn_bytes_equal(bytes, cn_bytes_of(text));
 }
 
+/* What wasi-threads adds: the function that spawns a thread, and the shared memory, which the VM
+ * makes as the module declares it, under whatever name. */
+static bool resolve_threads(const struct cordon_linker *linker, struct cn_vm *vm,
+                            const struct cn_module *module, uint32_t number,
+                            struct cn_extern *result, cordon_error_t *error)
+{
+    static const cn_valtype i32s[] = {CN_I32, CN_I32};
+    static const struct cn_functype spawn_type = {
+        .types = i32s, .param_count = 1, .result_count = 1, .param_slots = 1, .result_slots = 1,
+    };
+    const struct cn_import *import = &module->imports[number];
+    struct cn_error cause = {0};
+
+    if (import->kind == CN_EXTERN_FUNC && equals(import->module, "wasi") &&
+        equals(import->name, "thread-spawn"))
+        return make_func(vm, (struct cn_wasi_function){&spawn_type, cn_task_spawn, vm}, result,
+                         error);
+    if (import->kind != CN_EXTERN_MEMORY || !module->memories[import->index].is_shared)
+        return fail_unknown(linker, module, number, error);
+    result->kind = CN_EXTERN_MEMORY;
+    enum cn_status status = cn_host_memory_new(vm->store, &result->memory,
+                                               &module->memories[import->index], &cause);
+    return status == CN_OK || cn_api_fail_with(error, &cause);
+}
+
 bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,
                     const struct cn_module *module, uint32_t number, struct cn_extern *result,
                     cordon_error_t *error)
@@ -301,6 +326,8 @@ bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,
             return false;
         found = true;
     }
+    if (!found && linker->allows_wasi)
+        return resolve_threads(linker, vm, module, number, result, error);
     if (!found)
         return fail_unknown(linker, module, number, error);
     return true; /* whether its type fits is for cn_instantiate to say */

@@ -68,17 +68,17 @@ static bool instantiate(struct cordon_vm *vm, const cordon_linker_t *linker,
     const struct cn_module *module = vm->module->module;
     struct cn_error cause = {0};
     struct cn_extern *externs =
-        cn_alloc_array(cn_heap, module->import_count, sizeof *externs);
+        cn_arena_alloc(&vm->arena, module->import_count * sizeof *externs);
 
     if (externs == NULL)
         return cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    vm->vm.externs = externs;
     bool resolved = true;
     for (uint32_t i = 0; i < module->import_count && resolved; i++)
         resolved = cn_api_resolve(linker, &vm->vm, module, i, &externs[i], error);
     if (resolved)
         cause.status = cn_instantiate(vm->vm.store, vm->module->program, externs,
                                       &vm->vm.instance, &cause);
-    cn_free(cn_heap, externs, module->import_count * sizeof *externs);
     if (!resolved)
         return false;
     return cause.status == CN_OK || cn_api_fail_with(error, &cause);
@@ -125,10 +125,11 @@ static bool make(struct cordon_vm *vm, const cordon_linker_t *linker,
     if (!instantiate(vm, linker, error))
         return false;
     cause.status =
-        cn_thread_new(inner->store, stack_size(&inner->account), &inner->thread);
+        cn_thread_new(inner->store, stack_size(&inner->account), &inner->first_task.thread);
     if (cause.status != CN_OK)
         return cn_api_fail(error, CORDON_QUOTA,
                            "no room for the call stack within the memory quota (--memory)");
+    inner->thread = inner->first_task.thread;
     inner->thread->user = vm;
     return true;
 }
@@ -145,6 +146,7 @@ cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
     }
     cn_vm_init(&vm->vm);
     memcpy(vm->vm.account.limit, config->limit, sizeof config->limit);
+    cn_arena_init(&vm->arena, cn_account_allocator(&vm->vm.account));
     vm->vm.preempt_everywhere = config->preempt_everywhere;
     vm->vm.translate = translate_one;
     vm->vm.translate_context = module;
@@ -169,6 +171,7 @@ void cordon_vm_free(cordon_vm_t *vm)
         cn_vm_kill(&vm->vm, SIGKILL);
     cn_api_vm_wait(vm);
     cn_vm_release(&vm->vm);
+    cn_arena_release(&vm->arena);
     pthread_cond_destroy(&vm->ended_cond);
     pthread_mutex_destroy(&vm->ended_lock);
     cn_free(cn_heap, vm, sizeof *vm);

@@ -75,13 +75,6 @@ static bool may_go_on(struct cn_vm *vm)
 
 /* ------------------------------------------------------------------ reasons to wait */
 
-static uint64_t moment_after(uint64_t now, uint64_t ns)
-{
-    uint64_t moment;
-
-    return __builtin_add_overflow(now, ns, &moment) ? UINT64_MAX : moment;
-}
-
 /* When the rate of CPU time allows more; 0 is now. Everything that the processor did for the VM
  * since the last time counts: slices, host calls, translation. */
 static uint64_t rate_moment(struct cn_vm *vm)
@@ -92,35 +85,13 @@ static uint64_t rate_moment(struct cn_vm *vm)
     cn_bucket_take(&vm->bucket, cpu - vm->cpu_charged_ns);
     vm->cpu_charged_ns = cpu;
     uint64_t ns = cn_bucket_wait_ns(&vm->bucket, now);
-    return ns == 0 ? 0 : moment_after(now, ns);
+    return ns == 0 ? 0 : cn_moment_after(now, ns);
 }
 
-/* When the guest, which sleeps at an address of its memory, has slept long enough; 0 when it
- * does not sleep (any more). */
-static uint64_t sleep_moment(struct cn_vm *vm)
-{
-    struct cn_sleeper *sleeper = &vm->thread->sleeper;
-
-    if (sleeper->state != CN_ASLEEP)
-        return 0;
-    if (sleeper->timeout_ns == UINT64_MAX)
-        return UINT64_MAX;
-    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
-    if (sleeper->deadline_ns == 0)
-        sleeper->deadline_ns = moment_after(now, sleeper->timeout_ns);
-    if (now < sleeper->deadline_ns)
-        return sleeper->deadline_ns;
-    cn_sleep_end(sleeper, CN_OVERSLEPT);
-    return 0;
-}
-
-/* The moment until which the VM cannot run, whatever else happens; 0 when it can. */
+/* The moment until which nothing of the VM may run, whatever else happens; 0 when it may. */
 static uint64_t held_until(struct cn_vm *vm)
 {
-    if (atomic_load(&vm->is_paused))
-        return UINT64_MAX;
-    uint64_t moment = rate_moment(vm);
-    return moment != 0 ? moment : sleep_moment(vm);
+    return atomic_load(&vm->is_paused) ? UINT64_MAX : rate_moment(vm);
 }
 
 /* ------------------------------------------------------------------ running */
@@ -194,57 +165,62 @@ static void add_code(struct cn_vm *vm)
 }
 
 /* What follows a stop; vm->end is set when the run is over. */
-static enum cn_turn after_stop(struct cn_vm *vm, enum cn_stop stop, uint64_t *until_ns)
+static void after_stop(struct cn_vm *vm, enum cn_stop stop)
 {
     switch (stop) {
     case CN_STOP_DONE:
-        end_with(vm, CN_END_DONE);
-        return CN_TURN_OVER;
+        if (!cn_task_returned(vm))
+            end_with(vm, CN_END_DONE);
+        return;
     case CN_STOP_FUEL:
         if (cn_account_left(&vm->account, CN_QUOTA_FUEL) < cn_thread_due(vm->thread))
             end_by_quota(vm, CN_QUOTA_FUEL);
-        return CN_TURN_AGAIN;
+        return;
     case CN_STOP_PARKED:
-        *until_ns = sleep_moment(vm);
-        vm->is_parked = *until_ns == 0;
-        if (vm->is_parked)
-            *until_ns = UINT64_MAX;
-        return vm->is_parked ? CN_TURN_PARKED : CN_TURN_WAIT;
+        vm->task->is_parked = vm->thread->sleeper.state == CN_AWAKE;
+        vm->parked_count += vm->task->is_parked;
+        return;
     case CN_STOP_YIELD:
-        return CN_TURN_AGAIN;
+        return;
     case CN_STOP_NEEDS_CODE:
         add_code(vm);
-        return CN_TURN_AGAIN;
+        return;
     case CN_STOP_EXITED:
         vm->end.exit_code = vm->thread->exit_code;
         end_with(vm, CN_END_EXIT);
-        return CN_TURN_OVER;
+        return;
     default:
         cn_vm_end_by_error(vm, &vm->thread->error);
-        return CN_TURN_OVER;
+        return;
     }
+}
+
+/* What has to happen before the next turn. */
+static enum cn_turn next_turn(struct cn_vm *vm, uint64_t *until_ns)
+{
+    if (vm->end.kind != CN_END_NONE)
+        return CN_TURN_OVER;
+    if (cn_task_any_ready(vm, until_ns))
+        return CN_TURN_AGAIN;
+    return vm->parked_count > 0 ? CN_TURN_PARKED : CN_TURN_WAIT;
 }
 
 enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
 {
     enum cn_turn turn = CN_TURN_WAIT;
 
-    *until_ns = UINT64_MAX;
     vm->slice_ns = slice_ns;
     if (!may_go_on(vm))
         return CN_TURN_OVER;
     *until_ns = held_until(vm);
     if (*until_ns == 0) {
-        if (vm->is_parked)
-            cn_wasi_resume(vm->wasi);
-        vm->is_parked = false;
-        turn = after_stop(vm, run_slice(vm), until_ns);
+        if (cn_task_next(vm, until_ns))
+            after_stop(vm, run_slice(vm));
+        turn = next_turn(vm, until_ns);
     }
-    if (vm->end.kind != CN_END_NONE)
-        return CN_TURN_OVER;
     uint64_t timeout = vm->account.limit[CN_QUOTA_TIMEOUT];
     uint64_t deadline = timeout == CN_UNLIMITED ? UINT64_MAX
-                                                : moment_after(vm->wall_start_ns, timeout);
+                                                : cn_moment_after(vm->wall_start_ns, timeout);
     if (*until_ns > deadline)
         *until_ns = deadline;
     return turn;

@@ -11,6 +11,7 @@ void cn_vm_init(struct cn_vm *vm)
     memset(vm, 0, sizeof *vm);
     pthread_mutex_init(&vm->lock, NULL);
     cn_account_init(&vm->account);
+    vm->task = vm->first_task.next = &vm->first_task;
     cn_pace_init(&vm->pace);
     vm->wall_start_ns = cn_clock_ns(CLOCK_MONOTONIC);
     cn_vm_enter(vm);
@@ -31,13 +32,15 @@ void cn_vm_leave(struct cn_vm *vm)
 void cn_vm_release(struct cn_vm *vm)
 {
     cn_wasi_free(vm->wasi);
-    cn_thread_free(vm->thread);
+    if (vm->store != NULL)
+        cn_task_drop_all(vm);
+    cn_thread_free(vm->first_task.thread);
     cn_store_free(vm->store);
     atomic_store(&vm->shared_waiter, NULL);
     cn_waiter_free(vm->waiter);
     pthread_mutex_destroy(&vm->lock);
     vm->wasi = NULL;
-    vm->thread = NULL;
+    vm->first_task.thread = vm->thread = NULL;
     vm->store = NULL;
     vm->waiter = NULL;
 }
@@ -62,7 +65,10 @@ void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *ar
         return;
     vm->end = (struct cn_end){0};
     vm->wall_end_ns = 0;
-    vm->is_parked = false;
+    vm->parked_count -= vm->first_task.is_parked;
+    vm->first_task.is_parked = false;
+    vm->task = &vm->first_task;
+    vm->thread = vm->first_task.thread;
     cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
                        cn_clock_ns(CLOCK_MONOTONIC));
     enum cn_status status = cn_thread_call(vm->thread, func, arguments);

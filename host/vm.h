@@ -13,6 +13,7 @@
 #include "governor/bucket.h"
 #include "governor/pace.h"
 #include "host/pool.h"
+#include "host/task.h"
 #include "shim/wasi.h"
 #include "vm/thread.h"
 
@@ -52,8 +53,13 @@ struct cn_figures {
 struct cn_vm {
     struct cn_account account;
     struct cn_store *store;
-    struct cn_thread *thread;
+    struct cn_task first_task;     /* of a ring: the guest's threads */
+    struct cn_task *task;          /* the one in hand */
+    struct cn_thread *thread;      /* its thread: whatever ended the VM, it was this one's doing */
+    uint32_t parked_count;         /* tasks that are parked */
+    uint32_t last_tid;
     struct cn_instance *instance;
+    struct cn_extern *externs;     /* what it was joined to, for instances of threads */
     struct cn_wasi *wasi;          /* may be NULL */
 
     cn_translate_fn translate;
@@ -71,7 +77,6 @@ struct cn_vm {
     uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
     uint64_t cpu_before_ns;        /* what was used before that */
     bool is_working;
-    bool is_parked;                /* a host call waits for the wait set */
     struct cn_end end;
 
     struct cn_seat seat;           /* in `pool`, while it is started */

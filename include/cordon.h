@@ -197,6 +197,7 @@ typedef enum cordon_quota {
     CORDON_CONNECTIONS, /* connections open at once */
     CORDON_TIMERS,      /* subscriptions of polls under way */
     CORDON_LOG_RATE,    /* bytes per second: standard output and error */
+    CORDON_THREADS,     /* threads that the guest spawns, at once */
     CORDON_QUOTA_COUNT
 } cordon_quota_t;
 

@@ -33,15 +33,17 @@ void cn_wait_release(struct cn_wait *wait)
     wait->set = -1;
 }
 
-void cn_wait_resume(struct cn_wait *wait)
+bool cn_wait_resume(struct cn_wait *wait)
 {
     struct epoll_event fired[FIRED_MAX];
+    bool has_fired = false;
     int count;
 
     if (wait->set < 0)
-        return;
+        return false;
     do {
         count = epoll_wait(wait->set, fired, FIRED_MAX, 0);
+        has_fired = has_fired || count > 0;
         for (int i = 0; i < count; i++) {
             bool *timer = fired[i].data.ptr;
             if (timer == &wait->is_armed[0] || timer == &wait->is_armed[1])
@@ -50,6 +52,13 @@ void cn_wait_resume(struct cn_wait *wait)
                 ((struct cn_fd *)fired[i].data.ptr)->armed = 0;
         }
     } while (count == FIRED_MAX);
+    return has_fired;
+}
+
+void cn_wait_anew(struct cn_wait *wait)
+{
+    for (int i = 0; i < CN_WAIT_CLOCKS; i++)
+        wait->is_wanted[i] = false;
 }
 
 static enum cn_errno open_set(struct cn_wait *wait, struct cn_fd_table *table)
@@ -104,6 +113,8 @@ enum cn_errno cn_wait_until(struct cn_wait *wait, int clock, uint64_t moment)
 
     if (error != CN_E_SUCCESS)
         return error;
+    if (wait->is_armed[clock] && wait->is_wanted[clock] && wait->moments[clock] <= moment)
+        return CN_E_SUCCESS; /* another thread of the guest waits for something earlier */
     bool is_there = wait->timers[clock] >= 0;
     if (!is_there) {
         wait->timers[clock] = timerfd_create(clock_ids[clock], TFD_CLOEXEC | TFD_NONBLOCK);
@@ -119,10 +130,11 @@ enum cn_errno cn_wait_until(struct cn_wait *wait, int clock, uint64_t moment)
         return cn_errno_of_host(host);
     wait->is_armed[clock] = true;
     wait->is_wanted[clock] = true;
+    wait->moments[clock] = moment;
     return CN_E_SUCCESS;
 }
 
-/* Stops the timers that an earlier park has left behind. */
+/* Stops the timers that earlier parks have left behind. */
 static void stop_other_timers(struct cn_wait *wait)
 {
     static const struct itimerspec never;
@@ -132,7 +144,6 @@ static void stop_other_timers(struct cn_wait *wait)
             (void)timerfd_settime(wait->timers[i], 0, &never, NULL);
             wait->is_armed[i] = false;
         }
-        wait->is_wanted[i] = false;
     }
 }
 

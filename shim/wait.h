@@ -25,7 +25,8 @@ struct cn_wait {
     int set;                       /* the epoll descriptor, or -1 */
     int timers[CN_WAIT_CLOCKS];    /* timerfd per clock (realtime, monotonic), or -1 */
     bool is_armed[CN_WAIT_CLOCKS];
-    bool is_wanted[CN_WAIT_CLOCKS]; /* by the park that is being prepared */
+    bool is_wanted[CN_WAIT_CLOCKS]; /* by calls that are parked, or the one that will be */
+    uint64_t moments[CN_WAIT_CLOCKS]; /* that the armed ones ring at */
 };
 
 /* Takes nothing yet. */
@@ -39,13 +40,16 @@ enum cn_errno cn_wait_fd(struct cn_wait *wait, struct cn_fd_table *table, struct
                          uint32_t events, bool *is_ready);
 
 /* So does this moment of the clock (CN_CLOCK_REALTIME or CN_CLOCK_MONOTONIC), in nanoseconds.
- * At most one per clock: the earliest. */
+ * Of several the earliest counts. */
 enum cn_errno cn_wait_until(struct cn_wait *wait, int clock, uint64_t moment);
 
 /* CN_E_PARK, and wait->set will be readable. */
 enum cn_errno cn_wait_park(struct cn_wait *wait);
 
-/* Takes note of what has fired, so that the set is quiet again. */
-void cn_wait_resume(struct cn_wait *wait);
+/* Takes note of what has fired, so that the set is quiet again; false when nothing has. */
+bool cn_wait_resume(struct cn_wait *wait);
+
+/* All calls that are parked will be made again: what they waited for so far is nothing any more. */
+void cn_wait_anew(struct cn_wait *wait);
 
 #endif

@@ -270,9 +270,15 @@ int cn_wasi_wait_set(const struct cn_wasi *wasi)
     return wasi->wait.set;
 }
 
+bool cn_wasi_has_events(struct cn_wasi *wasi)
+{
+    return cn_wait_resume(&wasi->wait);
+}
+
 void cn_wasi_resume(struct cn_wasi *wasi)
 {
-    cn_wait_resume(&wasi->wait);
+    (void)cn_wait_resume(&wasi->wait);
+    cn_wait_anew(&wasi->wait);
 }
 
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi)

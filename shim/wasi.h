@@ -66,8 +66,10 @@ void cn_wasi_free(struct cn_wasi *wasi);
  * the VM's thread is parked. -1 when no call has ever been. */
 int cn_wasi_wait_set(const struct cn_wasi *wasi);
 
-/* Before the thread of a parked call is run again, for whatever reason: the call is made again,
- * and waits anew when it must. */
+/* Whether anything that parked calls wait for has happened; it is noted, and the set is quiet. */
+bool cn_wasi_has_events(struct cn_wasi *wasi);
+/* Before the threads of parked calls are run again, all of them, for whatever reason: the calls
+ * are made again, and wait anew when they must. */
 void cn_wasi_resume(struct cn_wasi *wasi);
 
 /* The counters, as they are now. */

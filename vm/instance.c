@@ -315,3 +315,24 @@ bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name
     }
     return true;
 }
+
+enum cn_status cn_instantiate_again(struct cn_store *store, struct cn_program *program,
+                                    const struct cn_extern *externs,
+                                    struct cn_instance **result, struct cn_error *error)
+{
+    CN_TRY(cn_instantiate(store, program, externs, result, error));
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, (*result)->code_charge);
+    (*result)->code_charge = 0;
+    return CN_OK;
+}
+
+void cn_instance_drop(struct cn_instance *instance)
+{
+    struct cn_instance **link = &instance->store->instances;
+
+    cn_heap_finish(instance->store);
+    while (*link != instance)
+        link = &(*link)->next;
+    *link = instance->next;
+    cn_instance_free(instance);
+}

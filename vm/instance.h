@@ -133,6 +133,7 @@ struct cn_store {
     struct cn_instance *instances;
     struct cn_type_registry *types;
     struct cn_host_func *hosts;
+    struct cn_host_memory *memories; /* that no instance owns */
     struct cn_heap *heap;
     struct cn_thread *threads;  /* all of the store's */
     struct cn_handle *handles;  /* references that the host keeps: vm/heap.h */
@@ -151,6 +152,11 @@ CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_fun
                                            const struct cn_functype *type, cn_host_fn host,
                                            void *env);
 
+/* A memory that modules of this store can import; it lives as long as the store. */
+CN_CHECKED enum cn_status cn_host_memory_new(struct cn_store *store, struct cn_memory **result,
+                                             const struct cn_memory_type *type,
+                                             struct cn_error *error);
+
 /* Makes an instance of the program's module: imports joined (externs[i] for import i; kinds and
  * types are checked here again, CN_UNLINKABLE), memories and tables allocated, globals
  * evaluated, active segments written (a trap when out of bounds). All function bodies are
@@ -164,6 +170,16 @@ CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_fun
 CN_CHECKED enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program,
                                          const struct cn_extern *externs,
                                          struct cn_instance **result, struct cn_error *error);
+
+/* Another instance of the same program in the same store, for a thread of the guest's own: joined
+ * to the same imports, and its code is paid for already. */
+CN_CHECKED enum cn_status cn_instantiate_again(struct cn_store *store, struct cn_program *program,
+                                               const struct cn_extern *externs,
+                                               struct cn_instance **result,
+                                               struct cn_error *error);
+/* Takes an instance out of its store and frees it: nothing that still runs or can be reached may
+ * refer to its functions, tables or tags. */
+void cn_instance_drop(struct cn_instance *instance);
 
 /* The export of that name; false when there is none. */
 bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name,

@@ -40,6 +40,39 @@ enum cn_status cn_store_new(struct cn_store **result, struct cn_account *account
     return CN_OK;
 }
 
+struct cn_host_memory {
+    struct cn_host_memory *next;
+    struct cn_memory memory;
+};
+
+enum cn_status cn_host_memory_new(struct cn_store *store, struct cn_memory **result,
+                                  const struct cn_memory_type *type, struct cn_error *error)
+{
+    struct cn_host_memory *made = cn_alloc(store->allocator, sizeof *made);
+
+    if (made == NULL)
+        return cn_store_no_room(store, error, "a memory that the module imports", sizeof *made);
+    enum cn_status status = cn_memory_init(store, &made->memory, type, 0, error);
+    if (status != CN_OK) {
+        cn_free(store->allocator, made, sizeof *made);
+        return status;
+    }
+    made->next = store->memories;
+    store->memories = made;
+    *result = &made->memory;
+    return CN_OK;
+}
+
+static void free_host_memories(struct cn_store *store)
+{
+    while (store->memories != NULL) {
+        struct cn_host_memory *memory = store->memories;
+        store->memories = memory->next;
+        cn_memory_release(store, &memory->memory);
+        cn_free(store->allocator, memory, sizeof *memory);
+    }
+}
+
 void cn_store_free(struct cn_store *store)
 {
     if (store == NULL)
@@ -50,6 +83,7 @@ void cn_store_free(struct cn_store *store)
         store->instances = instance->next;
         cn_instance_free(instance);
     }
+    free_host_memories(store);
     while (store->hosts != NULL) {
         struct cn_host_func *host = store->hosts;
         store->hosts = host->next;
