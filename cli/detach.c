@@ -252,39 +252,67 @@ static bool is_possible(struct asked *asked)
 
 /* ------------------------------------------------------------------ a host for it */
 
-/* A host of its own for this user, which ends some seconds after its last VM. */
-static bool start_host(struct asked *asked, const char *path)
-{
-    pid_t child = fork();
-    int status = 0;
+#define TRIES 500 /* of 10 ms */
 
-    if (child == 0) {
+/* What the process that should become a host has to say is kept: somebody else may have been
+ * quicker, and then it does not matter. */
+struct starting {
+    char said[700];
+    pid_t child;
+    int pipe[2];
+};
+
+/* A host of its own for this user, which ends some seconds after its last VM. */
+static bool start_host(struct starting *starting, const char *path)
+{
+    int status = 0;
+    ssize_t size;
+
+    *starting = (struct starting){.child = -1};
+    if (pipe2(starting->pipe, O_CLOEXEC) != 0)
+        return false;
+    starting->child = fork();
+    if (starting->child == 0) {
+        dup2(starting->pipe[1], 2);
         execl("/proc/self/exe", "cordon", "up", "--background", "--linger", "10s", "--host", path,
               (char *)NULL);
         _exit(127);
     }
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        return fail(asked, "the host cannot be started", strerror(errno));
-    return true;
+    close(starting->pipe[1]);
+    bool is_over = starting->child > 0 && waitpid(starting->child, &status, 0) > 0;
+    fcntl(starting->pipe[0], F_SETFL, O_NONBLOCK);
+    size = read(starting->pipe[0], starting->said, sizeof starting->said - 1);
+    starting->said[size > 0 ? size : 0] = '\0';
+    close(starting->pipe[0]);
+    return is_over;
 }
 
 static bool open_client(struct asked *asked, struct cli_client *client)
 {
     const char *host = asked->options->host;
+    struct starting starting;
     char path[CLI_PLACE_MAX];
 
-    if (cli_client_open(client, host, true))
-        return true;
+    bool is_open = cli_client_open(client, host, true);
     asked->code = client->code;
-    if (client->code != 0)
-        return false;
-    cli_client_close(client);
-    /* Somebody else may have started one meanwhile: then ours has ended, and that one will do. */
-    if (!cli_place(path, host, true) || !start_host(asked, path))
-        return false;
-    bool is_open = cli_client_open(client, path, false);
-    asked->code = client->code;
-    return is_open;
+    if (is_open || client->code != 0)
+        return is_open;
+    if (!cli_place(path, host, true))
+        return fail(asked, "no host", "and none can be started");
+    if (!start_host(&starting, path))
+        return fail(asked, "the host cannot be started", strerror(errno));
+    for (int i = 0; i < TRIES && !is_open; i++) {
+        cli_client_close(client);
+        if (i > 0)
+            usleep(10000);
+        is_open = cli_client_open(client, path, true);
+        if (client->code != 0 && !is_open)
+            return false;
+    }
+    if (!is_open)
+        return fail(asked, "the host cannot be started",
+                    starting.said[0] ? starting.said : "it does not answer");
+    return true;
 }
 
 static bool ask(struct asked *asked)

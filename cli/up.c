@@ -152,7 +152,8 @@ static void on_signal(uv_signal_t *handle, int signal)
     struct up_host *host = handle->data;
 
     (void)signal;
-    if (host->is_stopping)
+    host->is_urgent = host->is_stopping;
+    if (host->is_urgent)
         uv_stop(host->loop);
     else
         up_host_stop(host);
@@ -194,6 +195,7 @@ static bool open_host(struct up *up)
         /* Under nohup it stays ignored. */
         if (sigaction(signals[i], NULL, &before) != 0 || before.sa_handler != SIG_IGN)
             uv_signal_start(&host->signals[i], on_signal, signals[i]);
+        uv_unref((uv_handle_t *)&host->signals[i]);
     }
     return up_serve_start(host);
 }
@@ -239,13 +241,6 @@ static bool start(struct up *up)
     return good;
 }
 
-static void close_left(uv_handle_t *handle, void *context)
-{
-    (void)context;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
 static int run(struct up *up)
 {
     struct up_host *host = &up->host;
@@ -258,14 +253,12 @@ static int run(struct up *up)
         say_ready(up);
         up_host_check(host);
     }
-    if (uv_run(&up->loop, UV_RUN_DEFAULT) != 0) {
+    uv_run(&up->loop, UV_RUN_DEFAULT);
+    if (host->is_urgent) {
         /* A second signal: at once, whatever still runs. */
         up_place_leave(&up->place);
         _exit(130);
     }
-    uv_walk(&up->loop, close_left, NULL);
-    uv_run(&up->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&up->loop);
     return code ? code : host->has_failed;
 }
 
@@ -320,7 +313,7 @@ static bool take_words(struct up *up, int argc, char **argv)
 
 int cli_up(int argc, char **argv)
 {
-    struct up up = {.ready = -1};
+    static struct up up = {.ready = -1}; /* signals may come until the end */
     int code = 125;
 
     up.place.folder = up.place.lock = up.place.socket = -1;

@@ -85,7 +85,8 @@ struct up_host {
     uv_timer_t linger;  /* for a host in the background: until it ends */
     uv_signal_t signals[3];
     struct up_metrics *metrics;
-    bool is_quiet, stays, is_stopping, has_failed;
+    bool is_quiet, stays, has_failed;
+    bool is_stopping, is_urgent; /* urgent: told so twice */
     uint64_t linger_ms;
 };
 

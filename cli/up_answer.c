@@ -436,7 +436,7 @@ static bool take_name(struct request *request, struct up_spec *spec)
     }
     if (name == NULL || !up_name_is_good(name)) {
         refuse_member(request, "name",
-                      "at most 63 letters, digits and -_., a letter or digit first");
+                      "at most 63 letters, digits and -_., a letter or digit first, not `all`");
         return false;
     }
     const struct up_vm *vm = up_vm_named(request->host, name);

@@ -368,8 +368,8 @@ static bool take_vm(struct reader *reader, const struct up_node *node)
 {
     if (!up_name_is_good(node->key))
         return up_fail(reader->fault, node->key_place,
-                       "%.70s: a VM's name has at most %d letters, digits and -_. and begins "
-                       "with a letter or digit", node->key, UP_NAME_MAX);
+                       "%.70s: a VM's name has at most %d letters, digits and -_., begins with "
+                       "a letter or digit, and is not `all`", node->key, UP_NAME_MAX);
     snprintf(reader->key, sizeof reader->key, "%s", node->key);
     if (node->kind != UP_MAP)
         return fail(reader, node, "a map with at least `module`");

@@ -154,7 +154,7 @@ bool up_name_is_good(const char *name)
     size_t size = strlen(name);
 
     return size > 0 && size <= UP_NAME_MAX && strchr("-_.", name[0]) == NULL &&
-           strspn(name, letters) == size;
+           strspn(name, letters) == size && strcmp(name, "all") != 0;
 }
 
 bool up_parse_restart(const char *text, struct up_spec *spec)

@@ -56,7 +56,7 @@ bool up_strings_add(struct up_strings *strings, const char *text);
 bool up_spec_add_dir(struct up_spec *spec, struct up_dir dir);
 bool up_spec_add_listener(struct up_spec *spec, struct up_listener listener);
 
-/* A name begins with a letter or digit and has letters, digits, and "-_." */
+/* A name begins with a letter or digit and has letters, digits, and "-_.". "all" means all. */
 bool up_name_is_good(const char *name);
 
 /* "no", "on-failure", "on-failure:3", "always". */

@@ -121,24 +121,17 @@ static void forget_old(struct up_host *host)
         forget(oldest);
 }
 
-static void close_handle(uv_handle_t *handle, void *context)
-{
-    (void)context;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
+/* Then nothing is left that keeps the loop going. Signals stay caught until the process is over:
+ * one that comes now must not keep it from cleaning up. */
 static void end_host(struct up_host *host)
 {
     up_serve_stop(host);
     up_metrics_stop(host);
     while (host->vms != NULL)
         forget(host->vms);
-    close_handle((uv_handle_t *)&host->done, NULL);
-    close_handle((uv_handle_t *)&host->sampler, NULL);
-    close_handle((uv_handle_t *)&host->linger, NULL);
-    for (int i = 0; i < 3; i++)
-        close_handle((uv_handle_t *)&host->signals[i], NULL);
+    uv_close((uv_handle_t *)&host->done, NULL);
+    uv_close((uv_handle_t *)&host->sampler, NULL);
+    uv_close((uv_handle_t *)&host->linger, NULL);
 }
 
 static void linger_over(uv_timer_t *timer)
@@ -350,15 +343,19 @@ static void take_output(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffe
     up_serve_log(vm);
 }
 
+/* No more than a pipe holds: who writes as fast as this reads must not keep it here. */
 void up_vm_drain(struct up_vm *vm)
 {
-    int fd;
+    size_t done = 0;
     ssize_t size;
+    int fd;
 
     if (uv_fileno((uv_handle_t *)&vm->pipe, &fd) != 0)
         return;
-    while ((size = read(fd, output, sizeof output)) > 0)
+    while (done < sizeof output && (size = read(fd, output, sizeof output)) > 0) {
         up_log_write(&vm->log, output, (size_t)size);
+        done += (size_t)size;
+    }
     up_serve_log(vm);
 }
 

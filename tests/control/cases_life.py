@@ -190,6 +190,19 @@ def starts_a_host_that_ends(bench):
     assert [row["pid"] for row in rows] == [pid, pid], rows
     os.kill(pid, signal.SIGTERM)
     wait_for("its end", lambda: not (bench.folder / "h.sock.lock").exists())
+    # Many that find none at the same moment start one together.
+    asks = [subprocess.Popen([bench.cordon, "run", "-d", "--host", "h.sock", "guest.wasm", "sleep"],
+                             cwd=bench.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True) for _ in range(8)]
+    names = set()
+    for ask in asks:
+        name, said = ask.communicate(timeout=60)
+        assert ask.returncode == 0 and said == "", said
+        names.add(name.strip())
+    assert len(names) == 8, names
+    assert len(json.loads(bench.run("ps", "--host", "h.sock", "--json"))) == 8
+    os.kill(int((bench.folder / "h.sock.lock").read_text(encoding="ascii")), signal.SIGTERM)
+    wait_for("its end", lambda: not (bench.folder / "h.sock.lock").exists())
     # One that ends by itself.
     bench.run("up", "--background", "--linger", "100ms", "--host", "h.sock")
     wait_for("its end", lambda: not (bench.folder / "h.sock.lock").exists())

@@ -21,10 +21,35 @@ SANITIZERS = '-fsanitize=fuzzer,address,undefined'
 # Libraries of a target, in the order in which they need one another, and its other files.
 LOADER = ['loader/libcn_loader.a', 'core/libcn_core.a']
 MACHINE = ['vm/libcn_vm.a', 'vm/libcn_handlers.a', 'governor/libcn_governor.a']
+WHOLE = ['api/libcordon.a', 'host/libcn_host.a', 'shim/libcn_shim.a']
+FILE = [f'cli/{name}.c' for name in ('amount', 'up_file', 'up_spec', 'up_yaml')]
+HOST = [f'cli/{name}.c' for name in (
+    'amount', 'base64', 'up_answer', 'up_figures', 'up_life', 'up_log', 'up_metrics', 'up_serve',
+    'up_spec', 'up_vm')]
 TARGETS = {
+    'config': (WHOLE + MACHINE + LOADER, FILE),
+    'control': (WHOLE + MACHINE + LOADER, HOST),
     'load': (LOADER, []),
     'translate': (MACHINE + LOADER, ['tests/fuzz/twin.c']),
     'verify': (MACHINE + LOADER, ['tests/fuzz/twin.c', 'tests/conformance/sample_module.c']),
+}
+
+SYSTEM = {'config': ['-lyaml', '-lffi', '-lpthread'],
+          'control': ['-ljansson', '-luv', '-lffi', '-lpthread']}
+# For targets whose inputs are no modules.
+SEEDS = {
+    'config': ['metrics: 9100\nworkers: 2\ndefaults: {quotas: {memory: 1m}, env: [A=b, C]}\nvms:\n'
+               '  a:\n    module: m\n    args: ["x", \'y\', z]\n    dirs: [/a::/b::ro, ~/c]\n'
+               '    listen: [1, "[::1]:2"]\n    restart: on-failure:3\n    log-size: 4k\n'
+               '    env: {K: v}\n    count: 2\n'
+               '    quotas: {cpus: 0.5, weight: 3, fuel: unlimited}\n'],
+    'control': ['{"id": 1, "do": "ps"}\n{"do": "stats", "vm": "web"}\n{"do": "metrics"}\n',
+                '{"do": "set", "vm": "web", "values": {"memory": "1m", "cpus": 5, "fuel": null}}\n',
+                '{"do": "kill", "vms": ["web"], "signal": 9}\n{"do": "pause", "vms": "all"}\n',
+                '{"do": "logs", "vm": "web", "tail": 3, "follow": true}\n{"do": "resume"}\n',
+                '{"do": "run", "module": {"fd": 0, "name": "m"}, "args": ["a"], "env": ["A=b"], '
+                '"dirs": [{"fd": 1, "guest": "/"}], "listeners": [{"fd": 2}], "quotas": {}, '
+                '"restart": "always", "log_size": 5, "name": "x"}\n'],
 }
 
 
@@ -48,7 +73,8 @@ def build(target):
          f'-DCN_SAMPLE_FOLDER="{ROOT}/tests/conformance"',
          os.path.join(HERE, f'fuzz_{target}.c'), *sources,
          '-Wl,--start-group', *(os.path.join(BUILD, library) for library in libraries),
-         '-Wl,--end-group', '-lm', '-o', os.path.join(BUILD, f'fuzz_{target}')])
+         '-Wl,--end-group', *SYSTEM.get(target, []), '-lm', '-o',
+         os.path.join(BUILD, f'fuzz_{target}')])
 
 
 def fuzz(target, seconds):
@@ -62,7 +88,11 @@ def fuzz(target, seconds):
     command = [os.path.join(BUILD, f'fuzz_{target}'), f'-max_total_time={seconds}',
                '-max_len=4096', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1',
                f'-artifact_prefix={found}/', corpus]
-    if target != 'verify':
+    if target in SEEDS:
+        for i, text in enumerate(SEEDS[target]):
+            with open(os.path.join(corpus, f'seed-{i}'), 'w', encoding='ascii') as seed:
+                seed.write(text)
+    elif target != 'verify':
         command += [f'-dict={seeds}.dict', seeds]
     result = subprocess.run(command, cwd=ROOT, text=True, errors='replace',
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

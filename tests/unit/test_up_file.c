@@ -100,6 +100,7 @@ static const struct {
     {"vms: {a: {args: []}}", 1, 7, "a: no module is named"},
     {"vms: {a: 3}", 1, 10, "a: expected a map with at least `module`, found 3"},
     {"vms: {a b: {module: m}}", 1, 7, "a b: a VM's name has at most"},
+    {"vms: {all: {module: m}}", 1, 7, "all: a VM's name has at most"},
     {"vms: {a: {module: m}, a: {module: m}}", 1, 23, "a: stands twice, first in line 1"},
     {"vms: {a: {module: m, restart: often}}", 1, 31, "restart: expected no, on-failure"},
     {"vms: {a: {module: m, count: 0}}", 1, 29, "count: expected a number from 1 to 4096"},
