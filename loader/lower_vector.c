@@ -30,7 +30,9 @@ void cn_lower_v128_const(struct cn_translator *t, const struct cn_lowering *how)
 
 /* ------------------------------------------------------------------ arithmetic */
 
-/* A product and what it is added to, or subtracted from, in one instruction. */
+/* A product, sum or difference and what it is added to, subtracted from or compared with, in one
+ * instruction: the second half need not wait until a slot has been written and read. Both halves
+ * are rounded. */
 static const struct {
     uint16_t outer, inner, left, right; /* by the side on which the product stands; 0: none */
 } products[] = {
@@ -42,6 +44,12 @@ static const struct {
     {CN_INSN_F32X4_SUB, CN_INSN_F32X4_MUL, 0, CN_INSN_F32X4_SUB_MUL},
     {CN_INSN_F64X2_ADD, CN_INSN_F64X2_MUL, CN_INSN_F64X2_MUL_ADD, CN_INSN_F64X2_MUL_ADD},
     {CN_INSN_F64X2_SUB, CN_INSN_F64X2_MUL, 0, CN_INSN_F64X2_SUB_MUL},
+    {CN_INSN_F32X4_ADD, CN_INSN_F32X4_ADD, CN_INSN_F32X4_ADD_ADD, CN_INSN_F32X4_ADD_ADD},
+    {CN_INSN_F32X4_ADD, CN_INSN_F32X4_SUB, CN_INSN_F32X4_SUB_ADD, CN_INSN_F32X4_SUB_ADD},
+    {CN_INSN_F64X2_ADD, CN_INSN_F64X2_ADD, CN_INSN_F64X2_ADD_ADD, CN_INSN_F64X2_ADD_ADD},
+    {CN_INSN_F64X2_ADD, CN_INSN_F64X2_SUB, CN_INSN_F64X2_SUB_ADD, CN_INSN_F64X2_SUB_ADD},
+    {CN_INSN_F32X4_LT, CN_INSN_F32X4_ADD, CN_INSN_F32X4_ADD_LT, 0},
+    {CN_INSN_F64X2_LT, CN_INSN_F64X2_ADD, CN_INSN_F64X2_ADD_LT, 0},
 };
 
 static bool is_load(const struct cn_ir *ir)
