@@ -44,9 +44,12 @@ def walk(cordon, module, folder, seed):
             old[status.st_ino] = blocks(status.st_size)
         disk = chance.choice([0, 4096, 30000, 65536, 100000, 200000])
         inodes = chance.choice([0, 1, 3, 8, 20])
+        # Some are cut into pieces by a rate, some suspended at every safepoint: it is all the same.
+        how = ['--disk-rate', '600k'] if seed % 25 == 0 else \
+            ['--preempt-everywhere'] if seed % 10 == 1 else []
         run = subprocess.run(
             [cordon, 'run', '--dir', f'{place}::.', '--disk', str(disk), '--inodes', str(inodes),
-             '--meta', meta, module, str(seed), str(STEPS)],
+             '--meta', meta, *how, module, str(seed), str(STEPS)],
             capture_output=True, text=True, timeout=120, check=False)
         if run.returncode != 0:
             return f'seed {seed}: exit {run.returncode}: {run.stdout}{run.stderr}'

@@ -128,6 +128,16 @@ static void arrange(struct storm *storm, const char *name, union cn_slot *slots)
     }
 }
 
+/* Rates come and go; all of them let something pass. */
+static void change_rates(struct storm *storm)
+{
+    uint64_t *limit = storm->guest.account.limit;
+
+    limit[CN_QUOTA_DISK_RATE] = pick(&storm->random, 2) ? CN_UNLIMITED : 64 << 20;
+    limit[CN_QUOTA_DISK_OPS] = pick(&storm->random, 2) ? CN_UNLIMITED : 100000;
+    limit[CN_QUOTA_LOG_RATE] = pick(&storm->random, 2) ? CN_UNLIMITED : 64 << 20;
+}
+
 static void make_one_call(struct storm *storm)
 {
     static const char *const calls[] = {
@@ -141,6 +151,8 @@ static void make_one_call(struct storm *storm)
     const char *name = calls[pick(&storm->random, sizeof calls / sizeof *calls)];
     union cn_slot slots[16];
 
+    if (pick(&storm->random, 100) == 0)
+        change_rates(storm);
     arrange(storm, name, slots);
     if (strcmp(name, "fd_close") == 0 && slots[0].u32 == 3)
         return;
