@@ -25,8 +25,6 @@ static uint8_t other_kind(uint8_t type)
 
 SEAM(void, cn_settle, struct cn_translator *t, uint32_t position)
 {
-    if (fault_strikes(FAULT_SETTLE_PLACE) && position + 1 < t->stack_count)
-        position++;
     if (!fault_strikes(FAULT_SETTLE))
         __real_cn_settle(t, position);
 }
@@ -85,11 +83,6 @@ SEAM(void, cn_push_home, struct cn_translator *t, uint8_t type)
 SEAM(void, cn_push_result, struct cn_translator *t, struct cn_ir *ir, uint8_t type)
 {
     __real_cn_push_result(t, ir, fault_strikes(FAULT_RESULT_KIND) ? other_kind(type) : type);
-}
-
-SEAM(enum cn_class, cn_class_of, uint8_t type)
-{
-    return __real_cn_class_of(fault_strikes(FAULT_RESULT_CLASS) ? other_kind(type) : type);
 }
 
 SEAM(uint16_t, cn_local_slot, const struct cn_translator *t, uint32_t local)
