@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,10 +142,30 @@ static void on_done(uv_async_t *async)
     up_vms_reap(async->data);
 }
 
+static void give_back(uv_work_t *work)
+{
+    (void)work;
+    malloc_trim(0);
+}
+
+/* The allocator keeps what VMs have freed: once in a while it is given back to the kernel. */
+static void given_back(uv_work_t *work, int status)
+{
+    (void)status;
+    free(work);
+}
+
 static void on_sample(uv_timer_t *timer)
 {
-    up_vms_sample(timer->data);
-    up_serve_again(timer->data);
+    struct up_host *host = timer->data;
+    uv_work_t *work = host->has_freed ? malloc(sizeof *work) : NULL;
+
+    up_vms_sample(host);
+    up_serve_again(host);
+    if (work == NULL)
+        return;
+    host->has_freed = false;
+    uv_queue_work(host->loop, work, give_back, given_back);
 }
 
 static void on_signal(uv_signal_t *handle, int signal)
@@ -172,7 +193,8 @@ static bool open_host(struct up *up)
     host->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     host->cordon = cordon_host_new(&error);
     host->linker = host->cordon ? cordon_linker_new(host->cordon, &error) : NULL;
-    if (host->linker == NULL || host->nothing < 0 || uv_loop_init(&up->loop) != 0) {
+    bool can_load = up_modules_init(&host->modules, &error);
+    if (host->linker == NULL || !can_load || host->nothing < 0 || uv_loop_init(&up->loop) != 0) {
         cli_complain("the host cannot be made: %s",
                      error.message[0] ? error.message : strerror(errno));
         return false;
@@ -181,7 +203,6 @@ static bool open_host(struct up *up)
         cli_complain("the host cannot be started: %s", error.message);
         return false;
     }
-    cordon_host_memory(host->cordon, 1ull << 30);
     cordon_linker_allow_wasi(host->linker);
     host->loop = &up->loop;
     uv_async_init(host->loop, &host->done, on_done);
@@ -283,6 +304,7 @@ static int serve(struct up *up)
     if (up_place_take(&up->place, up->words.value[CLI_WORD_host]) && open_host(up))
         code = run(up);
     cordon_linker_free(up->host.linker);
+    up_modules_release(&up->host.modules);
     cordon_host_free(up->host.cordon);
     up_place_leave(&up->place);
     return code;

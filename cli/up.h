@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "cli/up_log.h"
+#include "cli/up_module.h"
 #include "cli/up_spec.h"
 
 #define UP_CONTROL_VERSION 1
@@ -33,9 +34,7 @@ struct up_conn;
 struct up_life {
     struct up_vm *vm;
     uv_work_t work;
-    char *bytes; /* the module's */
-    size_t size;
-    cordon_module_t *module;
+    struct up_loaded loaded; /* its module */
     cordon_vm_t *handle; /* NULL when it could not be made: error */
     cordon_error_t error;
     int error_code; /* what `cordon run` would exit with for it */
@@ -73,6 +72,7 @@ struct up_host {
     uv_loop_t *loop;
     cordon_host_t *cordon;
     cordon_linker_t *linker;
+    struct up_modules modules;
     struct up_vm *vms, **last;
     uint32_t vm_count, live_count; /* live: not ended */
     struct up_conn *conns;
@@ -85,6 +85,7 @@ struct up_host {
     uv_timer_t linger;  /* for a host in the background: until it ends */
     uv_signal_t signals[3];
     struct up_metrics *metrics;
+    bool has_freed; /* VMs, since memory was last given back */
     bool is_quiet, stays, has_failed;
     bool is_stopping, is_urgent; /* urgent: told so twice */
     uint64_t linger_ms;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/options.h"
 #include "cli/up_life.h"
 
 #define SECOND 1000000000u
@@ -197,6 +198,7 @@ static void after_life(struct up_vm *vm)
 
     free(vm->life);
     vm->life = NULL;
+    host->has_freed = true;
     up_end_text(&vm->end, text, sizeof text);
     if (wants_restart(vm)) {
         uint64_t ms = backoff_ms(vm);
@@ -479,6 +481,24 @@ void up_vm_pause(struct up_vm *vm, bool paused)
         cordon_ctl_resume(ctl);
     if (vm->state == UP_RUNNING || vm->state == UP_PAUSED)
         vm->state = paused ? UP_PAUSED : UP_RUNNING;
+    up_say(vm->host, vm->spec.name, paused ? "paused" : "resumed");
+}
+
+static void say_set(const struct up_vm *vm, uint64_t mask)
+{
+    char text[400] = "", amount[32];
+    size_t size = 0;
+
+    for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
+        enum cli_unit unit = cli_quota_unit((cordon_quota_t)i);
+        if (!(mask & 1ull << i) || size >= sizeof text)
+            continue;
+        int more = snprintf(text + size, sizeof text - size, "%s%s %s", size ? ", " : "",
+                            cordon_quota_name((cordon_quota_t)i),
+                            cli_format_amount(vm->spec.limit[i], unit, amount, sizeof amount));
+        size += more > 0 ? (size_t)more : 0;
+    }
+    up_say(vm->host, vm->spec.name, "set: %s", text);
 }
 
 bool up_vm_set(struct up_vm *vm, uint64_t mask, const uint64_t *values, cordon_quota_t *refused)
@@ -500,6 +520,7 @@ bool up_vm_set(struct up_vm *vm, uint64_t mask, const uint64_t *values, cordon_q
     for (int i = 0; i < CORDON_QUOTA_COUNT; i++)
         if (mask & 1ull << i)
             vm->spec.limit[i] = values[i];
+    say_set(vm, mask);
     return true;
 }
 

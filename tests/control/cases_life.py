@@ -60,6 +60,39 @@ def starts_from_the_file_as_it_is_then(bench):
         process.stderr.close()
 
 
+def says_what_happens(bench):
+    with bench.host({"a": "args: [sleep]"}, options=["--stay"]) as host:
+        host.wait("a", state="running")
+        host.run("set", "a", "memory=64m", "weight=7", "fuel=unlimited")
+        host.run("pause", "a")
+        host.run("resume", "a")
+        host.run("kill", "a")
+        host.wait("a", state="ended")
+        assert host.end() == 0
+        assert re.findall(rb"^cordon: a: (.*)$", host.said, re.M) == [
+            b"started", b"set: memory 64 MiB, weight 7, fuel unlimited", b"paused", b"resumed",
+            b"ended: killed, signal 9"], host.said
+
+
+def shares_modules(bench):
+    """Four from one file, which is replaced meanwhile: each runs what was there at its start."""
+    module = bench.folder / "shared.wasm"
+    module.write_bytes(bench.module.read_bytes())
+    past = time.time() - 100
+    os.utime(module, (past, past))
+    with bench.host({}, options=["--stay"]) as host:
+        wait_for("the file to be settled", lambda: time.time() - os.stat(module).st_ctime > 3.5)
+        for i in range(4):
+            bench.run("run", "-d", "--host", host.path, "--name", f"v{i}", "shared.wasm", "sleep")
+        module.write_text('(module (memory (export "memory") 1) (func (export "_start")))',
+                          encoding="ascii")
+        bench.run("run", "-d", "--host", host.path, "--name", "other", "shared.wasm")
+        host.wait("other", state="ended", exit_code=0)
+        host.run("kill", "v0", "v2")
+        host.wait("v2", state="ended")
+        assert [host.ps()[f"v{i}"]["state"] for i in (1, 3)] == ["running"] * 2
+
+
 def ends_with_its_last_vm(bench):
     for number, code in ((0, 0), (3, 1)):
         with bench.host({"a": f"args: [sleep]", "b": f"args: [exit, {number}]"}, code=code) as host:

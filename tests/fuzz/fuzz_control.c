@@ -43,6 +43,7 @@ static void start(void)
     host.is_quiet = host.stays = true;
     host.cordon = cordon_host_new(&error);
     host.linker = cordon_linker_new(host.cordon, &error);
+    require(up_modules_init(&host.modules, &error));
     uv_async_init(host.loop, &host.done, on_done);
     uv_timer_init(host.loop, &host.sampler);
     uv_timer_init(host.loop, &host.linger);
