@@ -44,6 +44,7 @@ void cordon_config_free(cordon_config_t *config)
     cn_free(cn_heap, config->environ, config->environ_room * sizeof *config->environ);
     cn_free(cn_heap, config->dirs, config->dir_room * sizeof *config->dirs);
     cn_free(cn_heap, config->listeners, config->listener_room * sizeof *config->listeners);
+    cn_disk_books_free(&config->books);
     cn_arena_release(&config->arena);
     cn_free(cn_heap, config, sizeof *config);
 }
@@ -275,6 +276,19 @@ bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota, uint64_t
     if (!cordon_quota_check(quota, value, error))
         return false;
     config->limit[quota] = value;
+    return true;
+}
+
+bool cordon_config_books(cordon_config_t *config, const cordon_vm_t *vm, cordon_error_t *error)
+{
+    struct cn_disk_books books = {0};
+
+    if (vm->is_started)
+        return cn_api_fail(error, CORDON_MISUSE, "the VM has not ended");
+    if (vm->vm.wasi != NULL && cn_wasi_save_books(vm->vm.wasi, &books) != CN_OK)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    cn_disk_books_free(&config->books);
+    config->books = books;
     return true;
 }
 

@@ -52,6 +52,7 @@ struct cordon_config {
     uint32_t arg_room, environ_room, dir_room, listener_room;
     int stdio[3];
     uint64_t limit[CORDON_QUOTA_COUNT];
+    struct cn_disk_books books; /* that the next VM begins with */
     bool preempt_everywhere, collect_everywhere, move_on_grow;
 };
 

@@ -48,7 +48,7 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
         .stdio = {config->stdio[0], config->stdio[1], config->stdio[2]},
         .dirs = config->dirs, .dir_count = config->dir_count,
         .listeners = config->listeners, .listener_count = config->listener_count,
-        .account = &vm->vm.account,
+        .account = &vm->vm.account, .books = &config->books,
         .cpu_ns = vm_cpu_ns, .cpu_context = &vm->vm,
     };
 

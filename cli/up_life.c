@@ -45,6 +45,9 @@ bool up_life_start(struct up_life *life)
 
 void up_life_free(struct up_life *life)
 {
+    /* The next life pays for what this one has left on the disk. */
+    if (life->handle != NULL)
+        (void)cordon_config_books(life->vm->config, life->handle, &life->error);
     cordon_vm_free(life->handle);
     life->handle = NULL;
     up_module_release(&life->vm->host->modules, &life->loaded);

@@ -38,7 +38,7 @@ CN_CHECKED enum cn_status cn_account_charge(struct cn_account *account, enum cn_
 uint64_t cn_account_charge_some(struct cn_account *account, enum cn_quota quota,
                                 uint64_t amount);
 
-/* Takes note of what has passed already, whatever the limit is: for quotas that are rates. */
+/* Takes note of what has happened already, whatever the limit is. */
 void cn_account_count(struct cn_account *account, enum cn_quota quota, uint64_t amount);
 
 /* Gives back what was charged; more than was charged is our own mistake (asserted). */

@@ -164,6 +164,62 @@ void cn_disk_release(struct cn_disk *disk)
     disk->chain_count = 0;
 }
 
+static bool outlives(const struct cn_inode *inode)
+{
+    return !inode->is_gone && (inode->is_ours || blocks_of(inode->size) != inode->base_blocks);
+}
+
+enum cn_errno cn_disk_save(const struct cn_disk *disk, struct cn_disk_books *books)
+{
+    *books = (struct cn_disk_books){.second_names = disk->second_names};
+    if (disk->inode_count == 0)
+        return CN_E_SUCCESS;
+    books->records = cn_alloc_array(cn_heap, disk->inode_count, sizeof *books->records);
+    if (books->records == NULL)
+        return CN_E_NOMEM;
+    uint32_t room = disk->inode_count;
+    for (uint32_t i = 0; i < disk->chain_count; i++) {
+        for (const struct cn_inode *inode = disk->chains[i]; inode != NULL; inode = inode->next) {
+            if (outlives(inode) && books->count < room)
+                books->records[books->count++] =
+                    (struct cn_disk_record){inode->dev, inode->ino, inode->size,
+                                            inode->base_blocks, inode->is_ours};
+        }
+    }
+    struct cn_disk_record *fitting =
+        cn_resize(cn_heap, books->records, room * sizeof *fitting, books->count * sizeof *fitting);
+    if (fitting != NULL || books->count == 0)
+        books->records = fitting;
+    return CN_E_SUCCESS;
+}
+
+enum cn_errno cn_disk_restore(struct cn_disk *disk, const struct cn_disk_books *books)
+{
+    disk->second_names = books->second_names;
+    for (uint32_t i = 0; i < books->count; i++) {
+        const struct cn_disk_record *record = &books->records[i];
+        struct stat stat = {.st_dev = record->dev, .st_ino = record->ino};
+        struct cn_inode *inode;
+        enum cn_errno error = new_inode(disk, &inode);
+        if (error != CN_E_SUCCESS)
+            return error;
+        inode->size = record->size;
+        inode->base_blocks = record->base_blocks;
+        inode->is_ours = record->is_ours;
+        put(disk, inode, &stat);
+        cn_account_count(disk->account, CN_QUOTA_DISK,
+                         due_blocks(inode, inode->size) * CN_DISK_BLOCK);
+        cn_account_count(disk->account, CN_QUOTA_INODES, inode->is_ours);
+    }
+    return CN_E_SUCCESS;
+}
+
+void cn_disk_books_free(struct cn_disk_books *books)
+{
+    cn_free(cn_heap, books->records, books->count * sizeof *books->records);
+    *books = (struct cn_disk_books){0};
+}
+
 enum cn_errno cn_disk_prepare(struct cn_disk *disk, struct cn_inode **result)
 {
     if (cn_account_charge(disk->account, CN_QUOTA_INODES, 1) != CN_OK)

@@ -41,7 +41,29 @@ struct cn_disk {
     uint64_t second_names; /* added by this VM and not removed again */
 };
 
+/* What outlives the VM: an inode that it pays for, or may grow into again. */
+struct cn_disk_record {
+    uint64_t dev, ino, size, base_blocks;
+    bool is_ours;
+};
+
+/* Books for a VM that goes on where another has ended. */
+struct cn_disk_books {
+    struct cn_disk_record *records; /* on the C heap */
+    uint32_t count;
+    uint64_t second_names;
+};
+
 void cn_disk_init(struct cn_disk *disk, struct cn_account *account);
+
+/* Copies what will be left when all descriptors are closed. NOMEM, and *books is empty. */
+enum cn_errno cn_disk_save(const struct cn_disk *disk, struct cn_disk_books *books);
+
+/* Enters them into books that are empty: what they say is charged, whatever the limits are. NOMEM
+ * when the account has no room for the records. */
+enum cn_errno cn_disk_restore(struct cn_disk *disk, const struct cn_disk_books *books);
+
+void cn_disk_books_free(struct cn_disk_books *books);
 
 /* Forgets everything; what is charged stays charged: the files are still there. */
 void cn_disk_release(struct cn_disk *disk);

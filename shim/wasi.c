@@ -243,6 +243,10 @@ enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi *
     cn_fd_table_init(&wasi->fds, config->account, &wasi->disk);
     cn_wait_init(&wasi->wait);
     enum cn_status status = bind_rows(wasi, error);
+    if (status == CN_OK && config->books != NULL &&
+        cn_disk_restore(&wasi->disk, config->books) != CN_E_SUCCESS)
+        status = cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
+                         "the memory quota has no room for the disk's books");
     if (status == CN_OK)
         status = give_all(wasi, config, error);
     if (status != CN_OK) {
@@ -279,6 +283,11 @@ void cn_wasi_resume(struct cn_wasi *wasi)
 {
     (void)cn_wait_resume(&wasi->wait);
     cn_wait_anew(&wasi->wait);
+}
+
+enum cn_status cn_wasi_save_books(const struct cn_wasi *wasi, struct cn_disk_books *books)
+{
+    return cn_disk_save(&wasi->disk, books) == CN_E_SUCCESS ? CN_OK : CN_NO_MEMORY;
 }
 
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi)

@@ -164,6 +164,16 @@ static void poll_many(uint64_t most)
     printf("refused %d\n", poll(entries, (nfds_t)most + 1, -1) < 0 && errno == ENOMEM);
 }
 
+/* Adds to a file, and fails, so that it is started again. */
+static void append(uint64_t size)
+{
+    int fd = open("grown", O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    if (fd >= 0)
+        (void)!write(fd, buffer, size);
+    exit(1);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -172,7 +182,7 @@ int main(int argc, char **argv)
     } things[] = {
         {"copy", copy},   {"log", write_log}, {"stat", stat_often},
         {"serve", serve}, {"hold", hold},     {"poll", poll_many},
-        {"nowait", write_without_waiting},
+        {"nowait", write_without_waiting}, {"append", append},
     };
 
     for (size_t i = 0; argc == 3 && i < sizeof things / sizeof things[0]; i++)

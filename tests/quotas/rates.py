@@ -176,3 +176,18 @@ def ends_while_it_waits(bench):
         return f'exit {code} for the signal'
     passed = time.monotonic() - start
     return f'{passed:.1f} s' if passed > 10 else None
+
+
+@test
+def pays_for_its_earlier_lives(bench):
+    """A VM that is started again adds no more to the disk than one that was not."""
+    (bench.place / 'grown').unlink(missing_ok=True)
+    file = bench.folder / 'host.yaml'
+    file.write_text(f'vms: {{a: {{module: {bench.module}, args: [append, "24576"], '
+                    f'dirs: ["{bench.place}::."], quotas: {{disk: 64k}}, '
+                    'restart: on-failure:3}}\n',
+                    encoding='ascii')
+    done = subprocess.run([bench.cordon, 'up', file, '--host', bench.folder / 'host.sock'],
+                          capture_output=True, text=True, timeout=120, check=False)
+    size = (bench.place / 'grown').stat().st_size
+    return None if size == 65536 else f'{size} bytes: {done.stdout}{done.stderr}'

@@ -466,6 +466,21 @@ static void plant_old_files(struct guest *guest, int held[4])
     old_count = 4;
 }
 
+/* The VM ends, whatever is open, and another one goes on with its books. */
+static void live_again(struct play *play)
+{
+    struct guest *guest = &play->guest;
+
+    memset(play->fds, 0, sizeof play->fds);
+    cr_assert_eq(cn_wasi_save_books(guest->wasi, &guest->books), CN_OK);
+    cn_wasi_free(guest->wasi);
+    cr_expect_eq(guest->account.used[CN_QUOTA_MEMORY], 0);
+    guest->account.used[CN_QUOTA_DISK] = 0;
+    guest->account.used[CN_QUOTA_INODES] = 0;
+    guest_start(guest, false);
+    cn_disk_books_free(&guest->books);
+}
+
 static void play_game(uint64_t seed)
 {
     struct play play = {.random = seed};
@@ -479,6 +494,8 @@ static void play_game(uint64_t seed)
     play.guest.account.limit[CN_QUOTA_INODES] = 10;
 
     for (int step = 0; step < 1500; step++) {
+        if (step % 200 == 199)
+            live_again(&play);
         if (pick(&play, 3) == 0)
             play_path(&play);
         else
