@@ -71,8 +71,8 @@ OP(call_import)
 /* A function may be called as one of its own type or of a supertype. */
 #define CHECK_CALLEE(callee, type_at)                                                              \
     const uint32_t wanted = t->type_ids[FIELD32(type_at)];                                         \
-    if (CN_UNLIKELY((callee)->type_id != wanted &&                                                 \
-                    !cn_types_are_sub(t->store->types, (callee)->type_id, wanted)))                \
+    if (CN_UNLIKELY((callee)->type_id != wanted) &&                                                \
+        !cn_types_are_sub(t->store->types, (callee)->type_id, wanted))                             \
         TRAP(CN_TRAP_INDIRECT_CALL_TYPE);
 
 /* The function that a table's element refers to, after the checks of call_indirect (core
