@@ -191,3 +191,45 @@ def pays_for_its_earlier_lives(bench):
                           capture_output=True, text=True, timeout=120, check=False)
     size = (bench.place / 'grown').stat().st_size
     return None if size == 65536 else f'{size} bytes: {done.stdout}{done.stderr}'
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+@test
+def changes_while_it_waits(bench):
+    """Every one of these quotas can be set, and a guest that waits for a rate goes on with it."""
+    file, path = bench.folder / 'set.yaml', bench.folder / 'set.sock'
+    file.write_text(f'vms: {{a: {{module: {bench.module}, args: [copy, "65536"], '
+                    f'dirs: ["{bench.place}::."], quotas: {{disk-rate: 0}}}}}}\n',
+                    encoding='ascii')
+    keys = ('disk-ops', 'net-rx', 'net-tx', 'net-rx-rate', 'net-tx-rate', 'connections', 'timers',
+            'log-rate')
+    host = subprocess.Popen([bench.cordon, 'up', file, '--host', path], stderr=subprocess.PIPE,
+                            text=True)
+
+    def say(*words):
+        return subprocess.run([bench.cordon, *words, '--host', path], capture_output=True,
+                              text=True, timeout=60, check=False).stdout
+
+    def quotas():
+        found = json.loads(say('stats', '--json', 'a') or '{}')
+        return (found[0] if isinstance(found, list) else found).get('quotas', {})
+
+    try:
+        until(lambda: path.exists() and quotas().get('disk_rate', {}).get('refused'))
+        say('set', 'a', *(f'{key}=1000' for key in keys))
+        until(lambda: all(quotas()[key.replace('-', '_')]['limit'] == 1000 for key in keys))
+        seen = quotas()
+        wrong = [key for key in keys if seen[key.replace('-', '_')]['limit'] != 1000]
+        if wrong or seen['disk_rate']['used'] != 0:
+            return f'not set: {wrong}, {seen["disk_rate"]}'
+        say('set', 'a', 'disk-rate=10m/s')
+        code = host.wait(timeout=60)
+        return None if code == 0 else f'exit {code}: {host.stderr.read()}'
+    finally:
+        host.kill()
+        host.communicate()
