@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,9 +26,26 @@ struct place {
     uint32_t next;
 };
 
+/* A turn that takes this much longer than its slice is looked at, and so often. */
+#define OVERDUE_NS 3000000
+#define LOOK_NS 2000000
+
+/* One of the pool's threads: it works while it has a place among the workers. */
+struct worker {
+    struct cn_pool *pool;
+    pthread_t thread;
+    int tid;
+    struct cn_seat *seat;  /* whose turn it runs, or NULL */
+    uint64_t due_ns;       /* when that should be over */
+    bool is_replaced;      /* it is blocked, and has no place any more */
+};
+
 struct cn_pool {
     pthread_mutex_t lock;    /* of all that follows, but for `news` */
     pthread_cond_t work;     /* something is ready */
+    pthread_cond_t place;    /* a worker is missing */
+    uint32_t missing;        /* places that no thread has */
+    uint32_t spare_idle;     /* threads that wait for one */
     struct cn_fair fair;
     struct cn_alarms alarms;
     struct place *places;
@@ -37,8 +56,10 @@ struct cn_pool {
     uint32_t idle;           /* workers */
     bool is_stopping;
     struct cn_pool_figures figures;
-    uint32_t thread_count;   /* the watcher is the last */
-    pthread_t threads[CN_POOL_WORKERS_MAX + 1];
+    pthread_t watcher;
+    bool has_watcher;
+    uint32_t thread_count;
+    struct worker threads[CN_POOL_WORKERS_MAX + CN_POOL_SPARE_MAX];
 };
 
 /* ------------------------------------------------------------------ places */
@@ -103,9 +124,9 @@ static bool is_seated(const struct cn_pool *pool, const struct cn_seat *seat)
 static void wake(struct cn_pool *pool, struct cn_seat *seat)
 {
     cn_alarm_clear(&pool->alarms, seat);
-    if (seat->entity.state == CN_FAIR_RUNNING)
+    if (seat->has_turn)
         seat->is_woken = true;
-    if (seat->entity.state != CN_FAIR_ASLEEP)
+    if (seat->has_turn || seat->entity.state != CN_FAIR_ASLEEP)
         return;
     cn_fair_wake(&pool->fair, &seat->entity);
     if (pool->idle > 0)
@@ -168,11 +189,15 @@ static void wake_poked(struct cn_pool *pool)
     }
 }
 
-/* Sleeps without the lock. */
+/* Sleeps without the lock: until an alarm, and no longer than to look for blocked turns while
+ * somebody waits for one of the workers. */
 static int next_events(struct cn_pool *pool, struct epoll_event *events)
 {
     uint64_t until = pool->alarms.count > 0 ? pool->alarms.seats[0]->until_ns : UINT64_MAX;
     uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+
+    if (pool->fair.ready_count > 0 && until > now + LOOK_NS)
+        until = now + LOOK_NS;
     uint64_t ns = until > now ? until - now : 0;
     struct timespec time = {(time_t)(ns / NANOSECONDS), (long)(ns % NANOSECONDS)};
 
@@ -196,6 +221,72 @@ static void charge_watching(struct cn_pool *pool, const struct epoll_event *even
     }
 }
 
+static void *work(void *context);
+
+/* Signals are the process's, and its own threads' to handle. */
+static int start_thread(pthread_t *thread, void *(*run)(void *), void *context)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static int add_worker(struct cn_pool *pool)
+{
+    struct worker *worker = &pool->threads[pool->thread_count];
+
+    *worker = (struct worker){.pool = pool};
+    int error = start_thread(&worker->thread, work, worker);
+    pool->thread_count += error == 0;
+    return error;
+}
+
+/* Whether the thread waits in the kernel: it does not run, and is not kept from it by others. */
+static bool is_blocked(const struct worker *worker)
+{
+    char path[64], text[256];
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", worker->tid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    const char *end = strrchr(text, ')'); /* of the thread's name, which may hold anything */
+    return end != NULL && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
+}
+
+static void replace(struct cn_pool *pool, struct worker *worker)
+{
+    uint32_t spare = pool->thread_count - pool->figures.workers;
+
+    if (pool->spare_idle == 0 && (spare == CN_POOL_SPARE_MAX || add_worker(pool) != 0))
+        return;
+    worker->is_replaced = true;
+    pool->figures.blocked++;
+    cn_fair_put(&pool->fair, &worker->seat->entity, 0, false);
+    pool->missing++;
+    pthread_cond_signal(&pool->place);
+}
+
+/* While others are ready, no place is kept for turns that are blocked. */
+static void replace_blocked(struct cn_pool *pool)
+{
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+
+    for (uint32_t i = 0; i < pool->thread_count && pool->fair.ready_count > 0; i++) {
+        struct worker *worker = &pool->threads[i];
+        if (worker->seat != NULL && !worker->is_replaced && now > worker->due_ns &&
+            is_blocked(worker))
+            replace(pool, worker);
+    }
+}
+
 static void *watch_all(void *context)
 {
     struct cn_pool *pool = context;
@@ -213,6 +304,7 @@ static void *watch_all(void *context)
                 wake(pool, seat);
         }
         ring_alarms(pool);
+        replace_blocked(pool);
         charge_watching(pool, events, count, cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before);
     }
     pthread_mutex_unlock(&pool->lock);
@@ -242,59 +334,89 @@ static void note_turn(struct cn_pool *pool, uint64_t slice_ns, uint64_t used_ns)
         pool->figures.overruns[i]++;
 }
 
-static void give_turn(struct cn_pool *pool, struct cn_seat *seat)
+/* A turn that lost its place: its seat sleeps, and what it used is still to be charged. */
+static void come_back(struct cn_pool *pool, struct cn_seat *seat, uint64_t used_ns,
+                      bool wants_more)
 {
-    struct cn_turn_report report = {.wait_set = -1};
+    cn_fair_charge(&pool->fair, &seat->entity, used_ns);
+    if (wants_more)
+        cn_fair_wake(&pool->fair, &seat->entity);
+    if (wants_more && pool->idle > 0)
+        pthread_cond_signal(&pool->work);
+}
+
+static void run_turn(struct cn_pool *pool, struct worker *worker, struct cn_seat *seat,
+                     struct cn_turn_report *report)
+{
     uint64_t slice = cn_fair_slice_ns(&pool->fair);
 
+    worker->seat = seat;
+    worker->due_ns = cn_clock_ns(CLOCK_MONOTONIC) + slice + OVERDUE_NS;
+    worker->is_replaced = false;
     seat->is_woken = false;
+    seat->has_turn = true;
     pthread_mutex_unlock(&pool->lock);
-    seat->turn(seat, slice, &report);
+    seat->turn(seat, slice, report);
     pthread_mutex_lock(&pool->lock);
+    worker->seat = NULL;
+    seat->has_turn = false;
+    note_turn(pool, slice, report->used_ns);
+}
 
+static void give_turn(struct cn_pool *pool, struct worker *worker, struct cn_seat *seat)
+{
+    struct cn_turn_report report = {.wait_set = -1};
+
+    run_turn(pool, worker, seat, &report);
     bool wants_more = !report.is_over && (report.until_ns == 0 || seat->is_woken);
-    cn_fair_put(&pool->fair, &seat->entity, report.used_ns, wants_more);
-    note_turn(pool, slice, report.used_ns);
+    if (worker->is_replaced)
+        come_back(pool, seat, report.used_ns, wants_more);
+    else
+        cn_fair_put(&pool->fair, &seat->entity, report.used_ns, wants_more);
     if (report.is_over)
         give_up(pool, seat);
     else if (!wants_more)
         sleep_until(pool, seat, &report);
 }
 
-static void *work(void *context)
+/* Gives turns until the pool stops, or another thread has its place. */
+static void work_in_place(struct cn_pool *pool, struct worker *worker)
 {
-    struct cn_pool *pool = context;
-
-    pthread_mutex_lock(&pool->lock);
-    while (!pool->is_stopping) {
+    worker->is_replaced = false;
+    while (!pool->is_stopping && !worker->is_replaced) {
         struct cn_fair_entity *entity = cn_fair_pick(&pool->fair);
         if (entity != NULL) {
-            give_turn(pool, (struct cn_seat *)entity);
+            give_turn(pool, worker, (struct cn_seat *)entity);
             continue;
         }
         pool->idle++;
         pthread_cond_wait(&pool->work, &pool->lock);
         pool->idle--;
     }
+}
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+    struct cn_pool *pool = worker->pool;
+
+    pthread_mutex_lock(&pool->lock);
+    worker->tid = (int)syscall(SYS_gettid);
+    while (!pool->is_stopping) {
+        if (pool->missing > 0) {
+            pool->missing--;
+            work_in_place(pool, worker);
+            continue;
+        }
+        pool->spare_idle++;
+        pthread_cond_wait(&pool->place, &pool->lock);
+        pool->spare_idle--;
+    }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
 /* ------------------------------------------------------------------ the pool itself */
-
-/* Signals are the process's, and its own threads' to handle. */
-static int start_thread(struct cn_pool *pool, void *(*run)(void *))
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&pool->threads[pool->thread_count], NULL, run, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pool->thread_count++;
-    return error;
-}
 
 static int open_watch(struct cn_pool *pool)
 {
@@ -319,14 +441,17 @@ struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error)
     memset(pool, 0, sizeof *pool);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
+    pthread_cond_init(&pool->place, NULL);
     cn_fair_init(&pool->fair, cn_heap, workers);
     pool->free_place = NO_PLACE;
     pool->figures.workers = workers;
     int failure = open_watch(pool);
+    pool->missing = workers;
     for (uint32_t i = 0; failure == 0 && i < workers; i++)
-        failure = start_thread(pool, work);
+        failure = add_worker(pool);
     if (failure == 0)
-        failure = start_thread(pool, watch_all);
+        failure = start_thread(&pool->watcher, watch_all, pool);
+    pool->has_watcher = failure == 0;
     if (failure == 0)
         return pool;
     cn_fail(error, CN_IO, CN_NO_OFFSET, "the workers cannot be started: %s", strerror(failure));
@@ -341,10 +466,13 @@ void cn_pool_free(struct cn_pool *pool)
     pthread_mutex_lock(&pool->lock);
     pool->is_stopping = true;
     pthread_cond_broadcast(&pool->work);
+    pthread_cond_broadcast(&pool->place);
     pthread_mutex_unlock(&pool->lock);
     tell_watcher(pool);
+    if (pool->has_watcher)
+        pthread_join(pool->watcher, NULL);
     for (uint32_t i = 0; i < pool->thread_count; i++)
-        pthread_join(pool->threads[i], NULL);
+        pthread_join(pool->threads[i].thread, NULL);
     if (pool->epoll >= 0)
         close(pool->epoll);
     if (pool->news >= 0)
@@ -353,6 +481,7 @@ void cn_pool_free(struct cn_pool *pool)
     cn_alarms_release(&pool->alarms);
     cn_free(cn_heap, pool->places, pool->place_count * sizeof *pool->places);
     pthread_cond_destroy(&pool->work);
+    pthread_cond_destroy(&pool->place);
     pthread_mutex_destroy(&pool->lock);
     cn_free(cn_heap, pool, sizeof *pool);
 }
@@ -376,6 +505,7 @@ static enum cn_status take(struct cn_pool *pool, struct cn_seat *seat, uint32_t 
     if (status != CN_OK)
         return status;
     take_place(pool, seat);
+    seat->has_turn = false;
     seat->alarm = CN_NO_ALARM;
     seat->watched = -1;
     atomic_store(&seat->is_poked, false);

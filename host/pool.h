@@ -5,6 +5,10 @@
  * more thread, the watcher, waits for everything that VMs wait for, and gives those that may go
  * on back to the queue. A VM has at most one turn at a time, on any worker.
  *
+ * A turn whose thread is blocked in the kernel (a slow disk, a function of the embedder's) loses
+ * its place among the workers to a spare thread while others are ready: so it keeps nobody from
+ * running but its own VM, which counts as asleep until the thread comes back.
+ *
  * One lock guards the queue; turns run without it. Functions are for any thread unless they say
  * otherwise.
  */
@@ -18,6 +22,8 @@
 #include "governor/fair.h"
 
 #define CN_POOL_WORKERS_MAX 256
+/* Threads that may be blocked in the kernel at once, beside the workers. */
+#define CN_POOL_SPARE_MAX 64
 /* Reservations may come to this many thousandths of each worker. */
 #define CN_POOL_RESERVABLE 900
 
@@ -43,7 +49,8 @@ struct cn_seat {
     uint32_t alarm;           /* place in the heap of moments, or CN_NO_ALARM */
     uint64_t until_ns;
     int watched;              /* descriptor that the watcher has been told of, or -1 */
-    bool is_woken;            /* something happened during its turn */
+    bool has_turn;            /* whatever the queue says: a thread is in its turn */
+    bool is_woken;            /* something happened during that */
     _Atomic bool is_poked;
 };
 
@@ -54,6 +61,7 @@ struct cn_pool_figures {
     uint32_t workers, seats, active;
     uint64_t busy_ns;  /* CPU time of turns, of VMs that are gone, too */
     uint64_t turns;
+    uint64_t blocked;  /* turns that lost their place */
     uint64_t overruns[CN_OVERRUNS];
     uint64_t reserved; /* thousandths of a core */
 };

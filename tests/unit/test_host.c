@@ -308,6 +308,51 @@ Test(host, timeouts_end_what_sleeps, .timeout = 30)
     world_release(&world);
 }
 
+/* A function of the embedder's that blocks its thread. */
+static void block(void)
+{
+    sleep_ms(400);
+}
+
+static const char blocks[] =
+    "(module (import \"env\" \"block\" (func $block))"
+    "  (memory (export \"memory\") 1)"
+    "  (func (export \"_start\") (call $block) (call $block)))";
+
+Test(host, a_blocked_turn_keeps_nobody_else, .timeout = 60)
+{
+    struct world world;
+    cordon_vm_t *blocked[5];
+    _Atomic int ended = 0;
+    world_init(&world, 1);
+    cr_assert(cordon_bind(world.linker, "env", "block", "void()", block, &world.error));
+    cordon_module_t *modules[] = {load(&world, spinner), load(&world, blocks)};
+    cordon_vm_t *spins = vm_of(&world, modules[0], 100, CORDON_UNLIMITED);
+
+    cr_assert(cordon_vm_start(spins, NULL, NULL, &world.error));
+    for (int i = 0; i < 5; i++) {
+        blocked[i] = vm_of(&world, modules[1], 100, CORDON_UNLIMITED);
+        cr_assert(cordon_vm_start(blocked[i], count_end, &ended, &world.error));
+    }
+    uint64_t before = cpu_of(spins);
+    sleep_ms(600);
+    cr_expect_gt(cpu_of(spins) - before, 100 * MS, "%g ms", (double)(cpu_of(spins) - before) / MS);
+    for (int i = 0; i < 5; i++) {
+        cordon_ctl_pause(cordon_vm_ctl(blocked[i])); /* whatever happens meanwhile */
+        cordon_ctl_resume(cordon_vm_ctl(blocked[i]));
+        cordon_result_t result;
+        cordon_vm_wait(blocked[i], &result);
+        cr_expect_eq(result.end, CORDON_END_RETURN);
+        cordon_vm_free(blocked[i]);
+    }
+    cr_expect_eq(ended, 5, "side by side, or it would have taken four seconds");
+    cr_expect_lt(cpu_of(spins), 3000 * MS);
+    cordon_vm_free(spins);
+    cordon_module_free(modules[0]);
+    cordon_module_free(modules[1]);
+    world_release(&world);
+}
+
 #define MANY 1000
 
 Test(host, a_thousand_run_and_stop, .timeout = 100)
