@@ -279,11 +279,11 @@ bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota, uint64_t
     return true;
 }
 
-bool cordon_config_books(cordon_config_t *config, const cordon_vm_t *vm, cordon_error_t *error)
+bool cordon_config_books(cordon_config_t *config, cordon_vm_t *vm, cordon_error_t *error)
 {
     struct cn_disk_books books = {0};
 
-    if (vm->is_started)
+    if (cn_api_is_started(vm))
         return cn_api_fail(error, CORDON_MISUSE, "the VM has not ended");
     if (vm->vm.wasi != NULL && cn_wasi_save_books(vm->vm.wasi, &books) != CN_OK)
         return cn_api_fail(error, CORDON_QUOTA, "no memory left");

@@ -125,6 +125,14 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
     return cn_api_fail(error, CORDON_QUOTA, "no memory left to start the VM");
 }
 
+bool cn_api_is_started(struct cordon_vm *vm)
+{
+    pthread_mutex_lock(&vm->ended_lock);
+    bool is_started = vm->is_started;
+    pthread_mutex_unlock(&vm->ended_lock);
+    return is_started;
+}
+
 void cn_api_vm_wait(struct cordon_vm *vm)
 {
     pthread_mutex_lock(&vm->ended_lock);

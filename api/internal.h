@@ -84,6 +84,8 @@ bool cn_api_fail_quota(cordon_error_t *error, enum cn_quota quota, const char *f
 /* The same from a failure of a layer below. */
 bool cn_api_fail_with(cordon_error_t *error, const struct cn_error *cause);
 
+/* Whether the host's workers have the VM. */
+bool cn_api_is_started(struct cordon_vm *vm);
 /* Waits until the host's workers have done with the VM. */
 void cn_api_vm_wait(struct cordon_vm *vm);
 

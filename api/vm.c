@@ -167,7 +167,7 @@ void cordon_vm_free(cordon_vm_t *vm)
 {
     if (vm == NULL)
         return;
-    if (vm->is_started)
+    if (cn_api_is_started(vm))
         cn_vm_kill(&vm->vm, SIGKILL);
     cn_api_vm_wait(vm);
     cn_vm_release(&vm->vm);
@@ -247,7 +247,7 @@ bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *err
     struct cn_func *calls[CN_CALLS_MAX];
     uint32_t count;
 
-    if (vm->is_started)
+    if (cn_api_is_started(vm))
         return cn_api_fail(error, CORDON_MISUSE, "the host's workers run the VM");
     if (!cn_api_program(vm, calls, &count, error))
         return false;

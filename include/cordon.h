@@ -246,7 +246,7 @@ CORDON_API bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quot
 /* VMs made from the config from now on go on with the disk's books of this VM, which has ended and
  * had the same directories: what it added to them counts against CORDON_DISK and CORDON_INODES as
  * if the new one had. To be called before the VM is freed. */
-CORDON_API bool cordon_config_books(cordon_config_t *config, const cordon_vm_t *vm,
+CORDON_API bool cordon_config_books(cordon_config_t *config, cordon_vm_t *vm,
                                     cordon_error_t *error);
 
 /* For tests of Cordon itself: stop at every safepoint; move memory on every growth; collect the
