@@ -45,6 +45,8 @@ bool up_life_start(struct up_life *life)
 
 void up_life_free(struct up_life *life)
 {
+    if (life->is_started)
+        cordon_vm_wait(life->handle, &life->result);
     /* The next life pays for what this one has left on the disk. */
     if (life->handle != NULL)
         (void)cordon_config_books(life->vm->config, life->handle, &life->error);
