@@ -2,6 +2,7 @@
  * thread. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +26,20 @@ uint64_t up_now_ns(void)
     return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
 }
 
+/* A line on stderr, unless whoever reads that is too slow: the host waits for nobody. */
+static bool say_line(const char *name, const char *text)
+{
+    struct pollfd entry = {.fd = 2, .events = POLLOUT};
+    char line[800];
+
+    int size = snprintf(line, sizeof line, "cordon: %s%s%s\n", name, name[0] ? ": " : "", text);
+    return poll(&entry, 1, 0) == 1 && write(2, line, (size_t)size) == size;
+}
+
 void up_say(const struct up_host *host, const char *name, const char *format, ...)
 {
-    char text[700];
+    static unsigned lost;
+    char text[700], more[40];
     va_list arguments;
 
     if (host->is_quiet)
@@ -38,7 +50,10 @@ void up_say(const struct up_host *host, const char *name, const char *format, ..
     for (char *c = text; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
-    fprintf(stderr, "cordon: %s%s%s\n", name, name[0] ? ": " : "", text);
+    snprintf(more, sizeof more, "%u lines are lost", lost);
+    if (lost > 0 && say_line("", more))
+        lost = 0;
+    lost += lost > 0 || !say_line(name, text);
 }
 
 struct up_vm *up_vm_named(const struct up_host *host, const char *name)

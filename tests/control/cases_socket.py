@@ -266,6 +266,18 @@ def answers_its_own_user_alone(bench):
     return None
 
 
+def says_nothing_to_who_does_not_listen(bench):
+    """More lines than a pipe holds, and nobody reads them."""
+    with bench.host({"web": "args: [sleep]"}) as host, host.talk() as talk:
+        host.wait("web", state="running")
+        for _ in range(3000):
+            assert "ok" in talk.ask({"do": "set", "vm": "web", "values": {"weight": 50}})
+        assert host.read().count("set: weight 50") < 3000
+        assert "ok" in talk.ask({"do": "set", "vm": "web", "values": {"weight": 60}})
+        said = host.read()
+        assert re.search(r"cordon: \d+ lines are lost\ncordon: web: set: weight 60\n$", said), said
+
+
 def stops_while_clients_wait(bench):
     with bench.host({"web": "args: [sleep]", "spin": "args: [spin]"}) as host:
         talks = [host.talk() for _ in range(5)]
