@@ -199,11 +199,11 @@ static void do_open(void)
 
     close_one(one);
     begin("open");
-    bool was_there = lstat(name, &before) == 0;
+    bool was_there = lstat(name, &before) == 0, is_reachable = was_there || errno == ENOENT;
     bool has_room = left(CORDON_QUOTA_INODES) > 0;
     int fd = open(name, flags, 0600);
     if (fd < 0) {
-        if (!was_there && (flags & O_CREAT) && !has_room && errno != ENOENT && errno != ENOTDIR)
+        if (is_reachable && !was_there && (flags & O_CREAT) && !has_room && errno != ENOENT)
             expect("errno", EDQUOT, errno);
         else if (errno == EDQUOT)
             fail("refused though there is room", 0, EDQUOT);
