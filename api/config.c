@@ -302,6 +302,8 @@ bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_error_t *er
         (quota == CORDON_CPU_RESERVE && value > 1000))
         return cn_api_fail(error, CORDON_MISUSE,
                            "a VM runs on one core at a time, so 1 is the most it can use");
+    if (quota == CORDON_MEMORY_RESERVE && value > 1ull << 50)
+        return cn_api_fail(error, CORDON_MISUSE, "a reservation is an amount that can be had");
     return true;
 }
 

@@ -18,7 +18,7 @@ cordon_host_t *cordon_host_new(cordon_error_t *error)
     if (host == NULL)
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
     else
-        host->memory_limit = CORDON_UNLIMITED;
+        host->memory_limit = host->pot.size = CORDON_UNLIMITED;
     return host;
 }
 
@@ -38,6 +38,11 @@ void cordon_host_translation(cordon_host_t *host, cordon_translation_t how)
 void cordon_host_memory(cordon_host_t *host, uint64_t bytes)
 {
     host->memory_limit = bytes;
+}
+
+void cordon_host_total(cordon_host_t *host, uint64_t bytes)
+{
+    atomic_store(&host->pot.size, bytes);
 }
 
 /* ------------------------------------------------------------------ workers */
@@ -71,6 +76,7 @@ void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats)
     *stats = (cordon_host_stats_t){
         .workers = figures.workers, .vms = figures.seats, .runnable = figures.active,
         .reserved = figures.reserved, .busy_ns = figures.busy_ns, .turns = figures.turns,
+        .memory = atomic_load(&host->pot.committed), .memory_total = atomic_load(&host->pot.size),
     };
     memcpy(stats->overruns, figures.overruns, sizeof stats->overruns);
 }

@@ -14,6 +14,7 @@
 struct cordon_host {
     cordon_translation_t translation;
     uint64_t memory_limit; /* for loading one module */
+    struct cn_pot pot;     /* memory of all its VMs */
     struct cn_pool *pool;  /* NULL until cordon_host_start */
 };
 

@@ -115,6 +115,10 @@ static bool make(struct cordon_vm *vm, const cordon_linker_t *linker,
     struct cn_vm *inner = &vm->vm;
     struct cn_error cause = {0};
 
+    if (cn_account_join(&inner->account, &vm->host->pot,
+                        inner->account.limit[CN_QUOTA_MEMORY_RESERVE]) != CN_OK)
+        return cn_api_fail_quota(error, CN_QUOTA_MEMORY_RESERVE,
+                                 "the host cannot promise that much memory (--memory-reserve)");
     if (!charge_module(vm, error) || !make_wasi(vm, config, error))
         return false;
     cause.status = cn_store_new(&inner->store, &inner->account);
@@ -172,6 +176,8 @@ void cordon_vm_free(cordon_vm_t *vm)
     cn_api_vm_wait(vm);
     cn_vm_release(&vm->vm);
     cn_arena_release(&vm->arena);
+    cn_vm_take_limits(&vm->vm); /* a reservation that it has not taken note of */
+    cn_account_leave(&vm->vm.account);
     pthread_cond_destroy(&vm->ended_cond);
     pthread_mutex_destroy(&vm->ended_lock);
     cn_free(cn_heap, vm, sizeof *vm);

@@ -203,6 +203,8 @@ static bool open_host(struct up *up)
         cli_complain("the host cannot be started: %s", error.message);
         return false;
     }
+    if (up->plan.memory > 0)
+        cordon_host_total(host->cordon, up->plan.memory);
     cordon_linker_allow_wasi(host->linker);
     host->loop = &up->loop;
     uv_async_init(host->loop, &host->done, on_done);

@@ -255,6 +255,16 @@ static bool take_workers(struct reader *reader, const struct up_node *node)
     return true;
 }
 
+static bool take_memory(struct reader *reader, const struct up_node *node)
+{
+    uint64_t bytes = 0;
+
+    if (!is_text(node) || !cli_parse_amount(node->text, CLI_BYTES, &bytes) || bytes == 0)
+        return fail(reader, node, "a size such as 2g");
+    reader->plan->memory = bytes;
+    return true;
+}
+
 static bool take_vms(struct reader *reader, const struct up_node *node)
 {
     reader->vms = node;

@@ -10,6 +10,7 @@ struct up_plan {
     uint32_t count, room;
     char metrics[80];  /* "ADDRESS:PORT"; "" for none */
     uint32_t workers;  /* 0: one per core */
+    uint64_t memory;   /* of all VMs; 0: unlimited */
 };
 
 #define UP_VMS_MAX 4096

@@ -39,9 +39,71 @@ static void take(struct cn_account *account, enum cn_quota quota, uint64_t amoun
         account->peak[quota] = account->used[quota];
 }
 
+/* ------------------------------------------------------------------ the pot */
+
+bool cn_pot_take(struct cn_pot *pot, uint64_t amount)
+{
+    uint64_t committed = atomic_load(&pot->committed);
+
+    do {
+        uint64_t size = atomic_load(&pot->size);
+        if (committed > size || amount > size - committed)
+            return false;
+    } while (!atomic_compare_exchange_weak(&pot->committed, &committed, committed + amount));
+    return true;
+}
+
+void cn_pot_give(struct cn_pot *pot, uint64_t amount)
+{
+    atomic_fetch_sub(&pot->committed, amount);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What the pot is asked for beside what the account has committed already. */
+static bool commit(struct cn_account *account, enum cn_quota quota, uint64_t amount)
+{
+    uint64_t used = account->used[quota];
+
+    if (quota != CN_QUOTA_MEMORY || account->pot == NULL || used + amount <= account->reserved)
+        return true;
+    return cn_pot_take(account->pot, used + amount - larger(used, account->reserved));
+}
+
+enum cn_status cn_account_join(struct cn_account *account, struct cn_pot *pot, uint64_t reserve)
+{
+    if (!cn_pot_take(pot, reserve))
+        return CN_OVER_QUOTA;
+    account->pot = pot;
+    account->reserved = reserve;
+    return CN_OK;
+}
+
+void cn_account_reserve(struct cn_account *account, uint64_t reserve, uint64_t taken)
+{
+    uint64_t used = account->used[CN_QUOTA_MEMORY];
+    uint64_t before = larger(used, account->reserved) + taken;
+
+    account->reserved = reserve;
+    if (account->pot != NULL)
+        cn_pot_give(account->pot, before - larger(used, reserve));
+}
+
+void cn_account_leave(struct cn_account *account)
+{
+    if (account->pot != NULL)
+        cn_pot_give(account->pot, larger(account->used[CN_QUOTA_MEMORY], account->reserved));
+    account->pot = NULL;
+}
+
+/* ------------------------------------------------------------------ charges */
+
 enum cn_status cn_account_charge(struct cn_account *account, enum cn_quota quota, uint64_t amount)
 {
-    if (amount > cn_account_left(account, quota)) {
+    if (amount > cn_account_left(account, quota) || !commit(account, quota, amount)) {
         account->refused[quota]++;
         return CN_OVER_QUOTA;
     }
@@ -53,6 +115,7 @@ uint64_t cn_account_charge_some(struct cn_account *account, enum cn_quota quota,
 {
     uint64_t left = cn_account_left(account, quota);
 
+    assert(quota != CN_QUOTA_MEMORY); /* memory is had whole or not at all */
     if (amount > left) {
         account->refused[quota]++;
         amount = left;
@@ -68,8 +131,12 @@ void cn_account_count(struct cn_account *account, enum cn_quota quota, uint64_t 
 
 void cn_account_refund(struct cn_account *account, enum cn_quota quota, uint64_t amount)
 {
-    assert(amount <= account->used[quota]);
-    account->used[quota] -= amount;
+    uint64_t before = account->used[quota], after = before - amount;
+
+    assert(amount <= before);
+    if (quota == CN_QUOTA_MEMORY && account->pot != NULL && before > account->reserved)
+        cn_pot_give(account->pot, before - larger(after, account->reserved));
+    account->used[quota] = after;
 }
 
 const char *cn_quota_key(enum cn_quota quota)

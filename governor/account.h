@@ -2,10 +2,15 @@
  *
  * Pure bookkeeping; no clock, no I/O. The rows are those of spec/quota.def. Charge before the
  * act, refund exactly after. One thread at a time per account.
+ *
+ * Accounts may share a pot of memory: then what each of them has committed, the larger of what it
+ * uses and what it has reserved, comes to no more than the pot holds. So a reservation can always
+ * be used, and what nobody reserves is for whoever asks first.
  */
 #ifndef CN_GOVERNOR_ACCOUNT_H
 #define CN_GOVERNOR_ACCOUNT_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "core/alloc.h"
@@ -20,15 +25,37 @@ enum cn_quota {
     CN_QUOTA_COUNT
 };
 
+/* Shared by several threads. */
+struct cn_pot {
+    _Atomic uint64_t committed;
+    _Atomic uint64_t size; /* CN_UNLIMITED: as much as is asked for */
+};
+
+/* False when there is not so much left. */
+bool cn_pot_take(struct cn_pot *pot, uint64_t amount);
+void cn_pot_give(struct cn_pot *pot, uint64_t amount);
+
 struct cn_account {
     uint64_t used[CN_QUOTA_COUNT];
     uint64_t peak[CN_QUOTA_COUNT];
     uint64_t limit[CN_QUOTA_COUNT];
     uint64_t refused[CN_QUOTA_COUNT]; /* how often a charge was turned down */
+    struct cn_pot *pot;               /* of memory, or NULL */
+    uint64_t reserved;                /* of the pot, whatever the limit of MEMORY_RESERVE says */
 };
 
 /* All counters 0, all limits the defaults of the rows. */
 void cn_account_init(struct cn_account *account);
+
+/* Joins a pot, reserving so much of it: CN_OVER_QUOTA when that is not there. Before anything is
+ * charged. */
+CN_CHECKED enum cn_status cn_account_join(struct cn_account *account, struct cn_pot *pot,
+                                          uint64_t reserve);
+/* Changes what is reserved. `taken` is what the pot was asked for beforehand: what comes to less
+ * goes back to it. A reservation that grows needs at most as much as it grows by. */
+void cn_account_reserve(struct cn_account *account, uint64_t reserve, uint64_t taken);
+/* Leaves the pot with all that is charged and reserved. */
+void cn_account_leave(struct cn_account *account);
 
 /* CN_OVER_QUOTA, and nothing is charged, when used + amount would pass the limit. */
 CN_CHECKED enum cn_status cn_account_charge(struct cn_account *account, enum cn_quota quota,

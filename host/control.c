@@ -36,6 +36,21 @@ static uint64_t limit_known(struct cn_vm *vm, enum cn_quota quota)
                                                         : cn_vm_published(vm).account.limit[quota];
 }
 
+/* What a reservation of memory grows by is taken now, so that it can be refused; what of it the VM
+ * has in use already goes back when the VM takes note of it. */
+static enum cn_status reserve(struct cn_vm *vm, uint64_t value)
+{
+    struct cn_pot *pot = vm->account.pot;
+    uint64_t before = limit_known(vm, CN_QUOTA_MEMORY_RESERVE);
+
+    if (pot == NULL || value <= before)
+        return CN_OK;
+    if (!cn_pot_take(pot, value - before))
+        return CN_OVER_QUOTA;
+    atomic_fetch_add(&vm->reserve_taken, value - before);
+    return CN_OK;
+}
+
 /* The queue does not wait for the VM's next turn. */
 static enum cn_status set_share(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
 {
@@ -55,6 +70,8 @@ enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value
 
     if (quota == CN_QUOTA_WEIGHT || quota == CN_QUOTA_CPU_RESERVE)
         status = set_share(vm, quota, value);
+    if (quota == CN_QUOTA_MEMORY_RESERVE)
+        status = reserve(vm, value);
     if (status != CN_OK)
         return status;
     atomic_store(&vm->asked_limit[quota], value);
@@ -72,6 +89,9 @@ bool cn_vm_take_limits(struct cn_vm *vm)
     for (int i = 0; i < CN_QUOTA_COUNT; i++)
         if (asked & (1u << i))
             vm->account.limit[i] = atomic_load(&vm->asked_limit[i]);
+    if (asked & (1u << CN_QUOTA_MEMORY_RESERVE))
+        cn_account_reserve(&vm->account, vm->account.limit[CN_QUOTA_MEMORY_RESERVE],
+                           atomic_exchange(&vm->reserve_taken, 0));
     return true;
 }
 

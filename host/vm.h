@@ -89,6 +89,7 @@ struct cn_vm {
     _Atomic(struct cn_waiter *) shared_waiter; /* for whoever wants to wake it: one of these */
     _Atomic(struct cn_pool *) pool;
     _Atomic uint64_t asked_limit[CN_QUOTA_COUNT];
+    _Atomic uint64_t reserve_taken; /* of the pot, for a reservation that was asked for */
     _Atomic uint32_t asked_limits; /* a bit for each that was asked for and not yet taken */
     pthread_mutex_t lock;          /* of what follows */
     struct cn_figures published;   /* as of the last slice, for other threads */

@@ -89,6 +89,12 @@ CORDON_API void cordon_host_translation(cordon_host_t *host, cordon_translation_
 /* The most memory that loading and translating one module may take; unlimited at first. */
 CORDON_API void cordon_host_memory(cordon_host_t *host, uint64_t bytes);
 
+/* The most memory that the host's VMs may have together; unlimited at first. What a VM reserves
+ * (CORDON_MEMORY_RESERVE) is kept for it; beyond that they take what is left as they ask, and
+ * meet its end like that of their own quotas. May be changed at any time, also below what they
+ * have: then nobody gets more. Modules' own memory is not part of it. */
+CORDON_API void cordon_host_total(cordon_host_t *host, uint64_t bytes);
+
 /* Decodes and validates a module (WebAssembly core 3.0; spec/standard.md says what else), and
  * translates it unless that is left for later. The bytes are the binary format, or the text
  * format where they begin with a parenthesis, a comment or space: then errors begin with line and
@@ -198,6 +204,7 @@ typedef enum cordon_quota {
     CORDON_TIMERS,      /* subscriptions of polls under way */
     CORDON_LOG_RATE,    /* bytes per second: standard output and error */
     CORDON_THREADS,     /* threads that the guest spawns, at once */
+    CORDON_MEMORY_RESERVE, /* bytes that the host keeps for it: cordon_host_total */
     CORDON_QUOTA_COUNT
 } cordon_quota_t;
 
@@ -345,6 +352,7 @@ typedef struct cordon_host_stats {
     uint32_t vms;      /* started and not ended */
     uint32_t runnable; /* of these: running, or waiting for nothing but their turn */
     uint64_t reserved; /* thousandths of a core that are promised */
+    uint64_t memory, memory_total; /* bytes that VMs have or reserve; cordon_host_total */
     uint64_t busy_ns;  /* CPU time of all turns so far */
     uint64_t turns;
     uint64_t overruns[CORDON_OVERRUNS]; /* entry i: turns that took 2^i us of CPU time and more

@@ -17,7 +17,8 @@ Test(account, begins_with_the_rows)
     cn_account_init(&account);
     for (int i = 0; i < CN_QUOTA_COUNT; i++) {
         cr_expect_eq(account.used[i], 0);
-        cr_expect(account.limit[i] != 0 || i == CN_QUOTA_CPU_RESERVE);
+        cr_expect(account.limit[i] != 0 || i == CN_QUOTA_CPU_RESERVE ||
+                  i == CN_QUOTA_MEMORY_RESERVE);
         cr_expect_gt(strlen(cn_quota_key((enum cn_quota)i)), 0);
     }
     cr_expect_eq(account.limit[CN_QUOTA_MEMORY], 1ull << 30);
@@ -101,4 +102,71 @@ Test(account, the_allocator_charges_and_refunds_exactly)
     cr_expect_null(cn_alloc_array(allocator, SIZE_MAX / 2, 3));
     cn_free(allocator, moved, 10);
     cr_expect_eq(account.used[CN_QUOTA_MEMORY], 0);
+}
+
+/* What each has committed is the larger of what it uses and what it has reserved. */
+Test(account, a_pot_keeps_what_is_reserved)
+{
+    struct cn_pot pot = {0, 1000};
+    struct cn_account a, b;
+
+    cn_account_init(&a);
+    cn_account_init(&b);
+    cr_expect_eq(cn_account_join(&a, &pot, 1001), CN_OVER_QUOTA);
+    cr_assert_eq(cn_account_join(&a, &pot, 400), CN_OK);
+    cr_assert_eq(cn_account_join(&b, &pot, 0), CN_OK);
+    cr_expect_eq(cn_account_charge(&b, CN_QUOTA_MEMORY, 601), CN_OVER_QUOTA);
+    cr_expect_eq(b.refused[CN_QUOTA_MEMORY], 1);
+    cr_expect_eq(cn_account_charge(&b, CN_QUOTA_MEMORY, 600), CN_OK);
+    cr_expect_eq(cn_account_charge(&a, CN_QUOTA_MEMORY, 400), CN_OK);
+    cr_expect_eq(cn_account_charge(&a, CN_QUOTA_MEMORY, 1), CN_OVER_QUOTA);
+    cn_account_refund(&b, CN_QUOTA_MEMORY, 100);
+    cr_expect_eq(cn_account_charge(&a, CN_QUOTA_MEMORY, 100), CN_OK);
+    cr_expect_eq(pot.committed, 1000);
+    cn_account_refund(&a, CN_QUOTA_MEMORY, 300); /* 200 used, 400 reserved */
+    cr_expect_eq(pot.committed, 900);
+    cr_assert(cn_pot_take(&pot, 100));
+    cn_account_reserve(&a, 500, 100);
+    cr_expect_eq(pot.committed, 1000);
+    cn_account_reserve(&a, 100, 0);
+    cr_expect_eq(pot.committed, 700);
+    cr_assert(cn_pot_take(&pot, 50));
+    cn_account_reserve(&a, 150, 50); /* it uses more than that: all of it goes back */
+    cr_expect_eq(pot.committed, 700);
+    cn_account_leave(&a);
+    cn_account_leave(&b);
+    cr_expect_eq(pot.committed, 0);
+}
+
+Test(account, a_pot_holds_through_random_changes)
+{
+    struct cn_pot pot = {0, 100000};
+    struct cn_account accounts[8];
+    uint64_t seed = 1;
+
+    for (int i = 0; i < 8; i++) {
+        cn_account_init(&accounts[i]);
+        cr_assert_eq(cn_account_join(&accounts[i], &pot, 0), CN_OK);
+    }
+    for (int step = 0; step < 200000; step++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        struct cn_account *account = &accounts[seed >> 61];
+        uint64_t amount = (seed >> 33) % 20000, sum = 0;
+        if (step % 3 == 0) {
+            uint64_t more = amount > account->reserved ? amount - account->reserved : 0;
+            if (cn_pot_take(&pot, more))
+                cn_account_reserve(account, amount, more);
+        } else if (step % 3 == 1) {
+            (void)!cn_account_charge(account, CN_QUOTA_MEMORY, amount);
+        } else if (account->used[CN_QUOTA_MEMORY] > 0) {
+            cn_account_refund(account, CN_QUOTA_MEMORY,
+                              amount % (account->used[CN_QUOTA_MEMORY] + 1));
+        }
+        for (int i = 0; i < 8; i++) {
+            uint64_t used = accounts[i].used[CN_QUOTA_MEMORY];
+            sum += used > accounts[i].reserved ? used : accounts[i].reserved;
+        }
+        cr_assert_eq(pot.committed, sum, "step %d", step);
+        cr_assert_leq(sum, 100000);
+    }
 }

@@ -353,6 +353,55 @@ Test(host, a_blocked_turn_keeps_nobody_else, .timeout = 60)
     world_release(&world);
 }
 
+static const char grows[] =
+    "(module (memory (export \"memory\") 1) (func (export \"grow\") (param i32) (result i32)"
+    "  (memory.grow (local.get 0))))";
+
+static int32_t grow(cordon_vm_t *vm, int32_t pages)
+{
+    cordon_value_t argument = {.type = CORDON_I32, .i32 = pages}, result;
+    cordon_result_t end;
+    cordon_error_t error;
+
+    cr_assert(cordon_vm_invoke(vm, "grow", &argument, 1, &result, 1, &end, &error));
+    return result.i32;
+}
+
+Test(host, memory_of_all_is_bounded_and_reservations_are_kept)
+{
+    struct world world;
+    cordon_host_stats_t stats;
+    world_init(&world, 1);
+    cordon_host_total(world.host, 8 << 20);
+    cordon_module_t *module = load(&world, grows);
+    cordon_vm_t *vms[2];
+    for (int i = 0; i < 2; i++) {
+        cordon_config_t *config = cordon_config_new(&world.error);
+        cr_assert(cordon_config_limit(config, CORDON_MEMORY_RESERVE, i == 0 ? 4 << 20 : 0, NULL));
+        vms[i] = cordon_vm_new(world.host, module, world.linker, config, &world.error);
+        cr_assert(cordon_config_limit(config, CORDON_MEMORY_RESERVE, 7 << 20, NULL));
+        cr_expect_null(cordon_vm_new(world.host, module, world.linker, config, &world.error));
+        cr_expect_eq(world.error.quota, CORDON_MEMORY_RESERVE);
+        cordon_config_free(config);
+    }
+    cr_expect_eq(grow(vms[1], 64), -1, "four of the eight are not its");
+    cr_expect_eq(grow(vms[1], 48), 1);
+    cr_expect_eq(grow(vms[0], 56), 1, "as it reserved");
+    cr_expect_not(cordon_ctl_limit(cordon_vm_ctl(vms[1]), CORDON_MEMORY_RESERVE, 6 << 20));
+    cr_expect(cordon_ctl_limit(cordon_vm_ctl(vms[0]), CORDON_MEMORY_RESERVE, 0));
+    cordon_host_stats(world.host, &stats);
+    cr_expect_leq(stats.memory, stats.memory_total);
+    cordon_vm_free(vms[0]);
+    cr_expect_eq(grow(vms[1], 56), 49, "what the other one had");
+    cordon_host_total(world.host, 1 << 20);
+    cr_expect_eq(grow(vms[1], 1), -1);
+    cordon_vm_free(vms[1]);
+    cordon_host_stats(world.host, &stats);
+    cr_expect_eq(stats.memory, 0);
+    cordon_module_free(module);
+    world_release(&world);
+}
+
 #define MANY 1000
 
 Test(host, a_thousand_run_and_stop, .timeout = 100)
