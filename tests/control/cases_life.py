@@ -250,7 +250,7 @@ def starts_a_host_that_ends(bench):
 
 
 def runs_many(bench):
-    with bench.host({"a": "args: [sleep], count: 50"}) as host:
+    with bench.host({"a": "args: [sleep], count: 50"}, head="workers: 2\n") as host:
         wait_for("all", lambda: [vm["state"] for vm in host.ps().values()] == ["running"] * 50)
         assert list(host.ps())[:2] == ["a-1", "a-2"]
         threads = len(os.listdir(f"/proc/{host.process.pid}/task"))
