@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -288,3 +289,50 @@ def stops_while_clients_wait(bench):
         assert host.end(signal.SIGTERM) == 0
         for talk in talks:
             talk.close()
+
+
+def _storm_request(chance, names, module):
+    """A request that may or may not make sense, and what comes with it."""
+    name = chance.choice(names)
+    kind = chance.randrange(12)
+    if kind < 4:
+        what = chance.choice((["spin"], ["sleep"], ["exit", "3"], ["print", "3000"], ["talk"]))
+        return {"do": "run", "name": name, "args": what, "log_size": chance.choice((0, 100, 4096)),
+                "restart": chance.choice(("no", "always", "on-failure:2")),
+                "module": {"fd": 0, "name": "m"}}, [module]
+    if kind < 6:
+        return {"do": "kill", "vms": [name]}, []
+    if kind == 6:
+        return {"do": chance.choice(("pause", "resume")), "vms": chance.choice(("all", [name]))}, []
+    if kind == 7:
+        return {"do": "set", "vm": name, "values": {"memory": "32m", "cpus": "0.3",
+                                                    "weight": chance.randrange(12000)}}, []
+    if kind == 8:
+        return {"do": "logs", "vm": name, "follow": chance.random() < 0.5}, []
+    return {"do": chance.choice(("ps", "stats", "metrics", "kill")), "vms": "all"} \
+        if chance.random() < 0.2 else {"do": "ps"}, []
+
+
+def survives_a_storm(bench):
+    """Clients that ask for anything, wait for some answers and leave in the middle of others."""
+    chance = random.Random(4)
+    names = [f"v{i}" for i in range(12)]
+    with bench.host({}, options=["--stay"]) as host:
+        module = os.open(bench.module, os.O_RDONLY)
+        before = host.fds()
+        talks = [host.talk() for _ in range(8)]
+        for _ in range(1500):
+            at = chance.randrange(len(talks))
+            talks[at].say(*_storm_request(chance, names, module))
+            if chance.random() < 0.4:
+                talks[at].close()
+                talks[at] = host.talk()
+        for talk in talks:
+            talk.close()
+        host.run("resume", "all")
+        host.run("kill", "all")
+        wait_for("the ends", lambda: all(vm["state"] == "ended" for vm in host.ps().values()))
+        # One for each log, and one that the loop opens with its first pipe.
+        wait_for("descriptors", lambda: host.fds() <= before + len(host.ps()) + 1)
+        assert len(host.ps()) <= len(names)
+        os.close(module)
