@@ -119,7 +119,10 @@ static void close_world(struct world *world)
     free(world->globals);
 }
 
-/* A stack full of garbage with nothing behind it. */
+/* A stack full of garbage with nothing behind it. Only low halves differ between the worlds: an i32
+ * or f32 leaves the upper half of its slot as it was, so the upper half of a number may be what
+ * the same thread left there before (spec/bytecode.md). Whatever else is read before it is written
+ * shows in the low one. */
 static void make_thread(struct world *world, uint64_t garbage)
 {
     if (cn_thread_new(world->store, STACK_SIZE, &world->thread) != CN_OK)
@@ -130,7 +133,7 @@ static void make_thread(struct world *world, uint64_t garbage)
     if (guard != MAP_FAILED) /* else something stands there already */
         world->guard = guard;
     for (size_t i = 0; i < STACK_SIZE / sizeof *world->thread->stack; i++)
-        world->thread->stack[i].u64 = garbage + (garbage & 1 ? i << 48 : 0);
+        world->thread->stack[i].u64 = (uint32_t)(garbage + (garbage & 1 ? i * 0x9e3779b1u : 0));
 }
 
 /* ------------------------------------------------------------------ what is left */
