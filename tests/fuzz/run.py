@@ -85,6 +85,8 @@ def fuzz(target, seconds):
     os.makedirs(corpus, exist_ok=True)
     shutil.rmtree(found, ignore_errors=True)
     os.makedirs(found)
+    if target in SEEDS:
+        seconds = max(seconds // 3, 1) # they are small, and what they read is not a guest's
     command = [os.path.join(BUILD, f'fuzz_{target}'), f'-max_total_time={seconds}',
                '-max_len=4096', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1',
                f'-artifact_prefix={found}/', corpus]
