@@ -203,6 +203,23 @@ static void put_vm_metrics(const struct snapshot *all)
                 (unsigned long long)all->vms[i]->restarts);
 }
 
+static void put_host(const struct snapshot *all)
+{
+    cordon_host_stats_t stats;
+
+    cordon_host_stats(all->host->cordon, &stats);
+#define FIGURE(name, type, value, help)                                                            \
+    head(all, #name, type, help);                                                                  \
+    fprintf(all->out, "cordon_" #name " %llu\n", (unsigned long long)(value));
+    FIGURE(workers, "gauge", stats.workers, "threads that run VMs")
+    FIGURE(runnable, "gauge", stats.runnable, "VMs that run or wait for their turn alone")
+    FIGURE(busy_ns_total, "counter", stats.busy_ns, "CPU time of all turns in nanoseconds")
+    FIGURE(turns_total, "counter", stats.turns, "turns of VMs")
+    FIGURE(reserved_millicores, "gauge", stats.reserved, "CPU time that is promised")
+    FIGURE(memory_bytes, "gauge", stats.memory, "memory that VMs have or reserve")
+#undef FIGURE
+}
+
 static void put_all(const struct snapshot *all)
 {
     head(all, "vms", "gauge", "VMs that the host knows");
@@ -210,6 +227,7 @@ static void put_all(const struct snapshot *all)
     head(all, "uptime_seconds", "gauge", "time since the host's start");
     fprintf(all->out, "cordon_uptime_seconds %.3f\n",
             (double)(up_now_ns() - all->host->started_ns) / 1e9);
+    put_host(all);
     put_vm_metrics(all);
 #define COUNTER(name, help) put_counter(all, #name, help, offsetof(cordon_stats_t, name));
     COUNTERS(COUNTER)

@@ -301,6 +301,8 @@ def serves_metrics(bench):
         wanted = (r'^cordon_quota_limit\{vm="web",quota="memory"\} 8388608$',
                   r'^cordon_quota_limit\{vm="web",quota="fuel"\} \+Inf$',
                   r'^cordon_vm_state\{vm="web",state="running"\} 1$', r"^cordon_vms 1$",
+                  r"^cordon_workers [1-9]", r"^cordon_memory_bytes [1-9]",
+                  r"^cordon_turns_total \d",
                   r'^cordon_cpu_ns_total\{vm="web"\} \d+$',
                   r'^cordon_quota_refused_total\{vm="web",quota="disk"\} 0$')
         _check_metrics(host.run("stats", "--prometheus"), wanted)
