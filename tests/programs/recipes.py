@@ -15,12 +15,8 @@ STDLIB = HERE.parent.parent / "stdlib"
 ESBUILD = "0.27.2"
 PYTHON = "3.12.0"
 
-# What WASI has not, and what wasi-libc has only by emulation.
-GUEST = ["-nocordon", f"-I{SHIM}", "-include", SHIM / "no_processes.h",
-         "-D_WASI_EMULATED_SIGNAL", "-D_WASI_EMULATED_GETPID", "-D_WASI_EMULATED_MMAN",
-         "-D_WASI_EMULATED_PROCESS_CLOCKS", "-lwasi-emulated-signal", "-lwasi-emulated-getpid",
-         "-lwasi-emulated-mman", "-lwasi-emulated-process-clocks",
-         "-Wl,-z,stack-size=4194304"]
+# What WASI has not, for programs that expect a whole Unix.
+GUEST = [f"-I{SHIM}", "-include", SHIM / "no_processes.h", "-Wl,-z,stack-size=4194304"]
 
 
 def compile_both(name, sources, flags, guest_flags=(), native_flags=(), shim=GUEST):
