@@ -345,13 +345,25 @@ static void come_back(struct cn_pool *pool, struct cn_seat *seat, uint64_t used_
         pthread_cond_signal(&pool->work);
 }
 
+/* Somebody waits for this worker: the watcher has to look whether it is blocked. */
+static void have_looked_at(struct cn_pool *pool, uint64_t now)
+{
+    if (pool->watcher_until <= now + LOOK_NS)
+        return;
+    pool->watcher_until = now + LOOK_NS;
+    tell_watcher(pool);
+}
+
 static void run_turn(struct cn_pool *pool, struct worker *worker, struct cn_seat *seat,
                      struct cn_turn_report *report)
 {
     uint64_t slice = cn_fair_slice_ns(&pool->fair);
 
     worker->seat = seat;
-    worker->due_ns = cn_clock_ns(CLOCK_MONOTONIC) + slice + OVERDUE_NS;
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+    worker->due_ns = now + slice + OVERDUE_NS;
+    if (pool->fair.ready_count > 0)
+        have_looked_at(pool, now);
     worker->is_replaced = false;
     seat->is_woken = false;
     seat->has_turn = true;
