@@ -157,7 +157,7 @@ def suites(quick):
         ('programs', ['tests/programs/run.py', cordon] + (['--quick'] if quick else []), True),
         ('suspension', ['tests/suspend/run.py', cordon] + (['--quick'] if quick else []), True),
         ('web-server-load', ['tests/load/run.py', cordon] + (['--quick'] if quick else []), True),
-        ('fuzz', ['tests/fuzz/run.py', seconds], True),
+        ('fuzz', ['tests/fuzz/run.py', '--verdict', seconds], True),
         ('demo', ['tools/demo', '--check'], True),
     ]
     for name, command, in_quick in rows:

@@ -45,8 +45,10 @@ static bool install_all(struct cn_translator *translator, struct cn_program *pro
 /* Whether two instances of it are made quickly and need nothing but functions and globals. */
 static bool is_small(const struct cn_module *module)
 {
-    if (module->imported_table_count > 0 || module->imported_memory_count > 0)
-        return false;
+    for (uint32_t i = 0; i < module->import_count; i++)
+        if (module->imports[i].kind != CN_EXTERN_FUNC &&
+            module->imports[i].kind != CN_EXTERN_GLOBAL)
+            return false;
     for (uint32_t i = 0; i < module->memory_count; i++)
         if (module->memories[i].limits.min > PAGES_MAX)
             return false;

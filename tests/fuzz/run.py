@@ -2,6 +2,11 @@
 """Builds the fuzz targets with libFuzzer, ASan and UBSan, and runs each for a while.
 
 Usage: run.py SECONDS [TARGET...]
+       run.py --verdict SECONDS [TARGET...]
+
+The first is random, for as long as is said. The second is what tools/test runs: from a fixed seed
+and without what was learnt before, so that the same build gives the same inputs as far as
+libFuzzer can say, RUNS of each target; a target that has not done them after SECONDS is ended.
 
 Targets are the stems of tests/fuzz/fuzz_TARGET.c. Without any: load alone when it has to be
 quick (below 60 seconds), otherwise all. Inputs that break something stay in
@@ -18,6 +23,9 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, 'build-fuzz')
 COMPILER = 'clang-19'
 SANITIZERS = '-fsanitize=fuzzer,address,undefined'
+SEED = 20261123
+# Inputs of a target in a verdict: below what a minute is enough for on a slow machine.
+RUNS = 20000
 # Libraries of a target, in the order in which they need one another, and its other files.
 LOADER = ['loader/libcn_loader.a', 'core/libcn_core.a']
 MACHINE = ['vm/libcn_vm.a', 'vm/libcn_handlers.a', 'governor/libcn_governor.a']
@@ -30,19 +38,32 @@ TARGETS = {
     'config': (WHOLE + MACHINE + LOADER, FILE),
     'control': (WHOLE + MACHINE + LOADER, HOST),
     'load': (LOADER, []),
+    'text': (LOADER, []),
     'translate': (MACHINE + LOADER, ['tests/fuzz/twin.c']),
     'verify': (MACHINE + LOADER, ['tests/fuzz/twin.c', 'tests/conformance/sample_module.c']),
 }
 
 SYSTEM = {'config': ['-lyaml', '-lffi', '-lpthread'],
           'control': ['-ljansson', '-luv', '-lffi', '-lpthread']}
-# For targets whose inputs are no modules.
+# Targets whose inputs are modules.
+MODULES = ('load', 'text', 'translate')
+# Inputs of other forms.
 SEEDS = {
     'config': ['metrics: 9100\nworkers: 2\ndefaults: {quotas: {memory: 1m}, env: [A=b, C]}\nvms:\n'
                '  a:\n    module: m\n    args: ["x", \'y\', z]\n    dirs: [/a::/b::ro, ~/c]\n'
                '    listen: [1, "[::1]:2"]\n    restart: on-failure:3\n    log-size: 4k\n'
                '    env: {K: v}\n    count: 2\n'
                '    quotas: {cpus: 0.5, weight: 3, fuel: unlimited}\n'],
+    'text': ['(module (func $f (export "f") (param $x i32) (result i32)\n'
+             '  (block $l (br_if $l (local.get $x))) (i32.const 0x1_0)))',
+             '(module (rec (type $s (sub (struct (field $n (mut i8)))))\n'
+             '  (type $a (array (ref null $s))))\n'
+             '  (global (ref null $s) (struct.new $s (i32.const 1)))\n'
+             '  (func (result f64) (f64.const -nan:0x8000000000001)))',
+             '(memory (export "m") i64 1 2) (data (i64.const 0) "a\\u{1f600}\\00")\n'
+             '(tag $e (param v128))\n'
+             '(table 1 funcref) (elem (i32.const 0) func $f) (func $f (try_table (catch_all 0)\n'
+             '  (throw $e (v128.const i8x16 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)))) ;; end\n'],
     'control': ['{"id": 1, "do": "ps"}\n{"do": "stats", "vm": "web"}\n{"do": "metrics"}\n',
                 '{"do": "set", "vm": "web", "values": {"memory": "1m", "cpus": 5, "fuel": null}}\n',
                 '{"do": "kill", "vms": ["web"], "signal": 9}\n{"do": "pause", "vms": "all"}\n',
@@ -77,11 +98,13 @@ def build(target):
          os.path.join(BUILD, f'fuzz_{target}')])
 
 
-def fuzz(target, seconds):
+def fuzz(target, seconds, is_verdict):
     """True when nothing was found."""
-    corpus = os.path.join(BUILD, f'corpus-{target}')
+    corpus = os.path.join(BUILD, f'verdict-{target}' if is_verdict else f'corpus-{target}')
     found = os.path.join(BUILD, f'found-{target}')
     seeds = os.path.join(BUILD, 'seeds')
+    if is_verdict:
+        shutil.rmtree(corpus, ignore_errors=True)
     os.makedirs(corpus, exist_ok=True)
     shutil.rmtree(found, ignore_errors=True)
     os.makedirs(found)
@@ -89,12 +112,15 @@ def fuzz(target, seconds):
         seconds = max(seconds // 3, 1) # they are small, and what they read is not a guest's
     command = [os.path.join(BUILD, f'fuzz_{target}'), f'-max_total_time={seconds}',
                '-max_len=4096', '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1',
-               f'-artifact_prefix={found}/', corpus]
+               f'-artifact_prefix={found}/']
+    if is_verdict:
+        command += [f'-seed={SEED}', f'-runs={RUNS}']
+    command.append(corpus)
     if target in SEEDS:
         for i, text in enumerate(SEEDS[target]):
             with open(os.path.join(corpus, f'seed-{i}'), 'w', encoding='ascii') as seed:
                 seed.write(text)
-    elif target != 'verify':
+    if target in MODULES:
         command += [f'-dict={seeds}.dict', seeds]
     result = subprocess.run(command, cwd=ROOT, text=True, errors='replace',
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -112,15 +138,19 @@ def fuzz(target, seconds):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    seconds = int(sys.argv[1])
-    targets = sys.argv[2:] or (list(TARGETS) if seconds >= 60 else ['load'])
+    is_verdict = sys.argv[1] == '--verdict'
+    arguments = sys.argv[2:] if is_verdict else sys.argv[1:]
+    if not arguments:
+        sys.exit(__doc__)
+    seconds = int(arguments[0])
+    targets = arguments[1:] or (list(TARGETS) if seconds >= 60 else ['load'])
     if shutil.which(COMPILER) is None:
         print(f'SKIPPED fuzz: {COMPILER} is not installed')
         sys.exit(77)
     for target in targets:
         build(target)
     run([sys.executable, os.path.join(HERE, 'seeds.py'), os.path.join(BUILD, 'seeds')])
-    failed = sum(not fuzz(target, seconds) for target in targets)
+    failed = sum(not fuzz(target, seconds, is_verdict) for target in targets)
     print(f'{len(targets) - failed} passed, {failed} failed')
     sys.exit(1 if failed else 0)
 

@@ -21,6 +21,10 @@ import modules  # noqa: E402
 import suites  # noqa: E402
 
 SEED_BYTES_MAX = 16384
+# One import of each kind and a function: fuzz_translate has to know what it cannot give.
+IMPORTS = [b'\0asm\1\0\0\0' b'\1\4\1\x60\0\0' + section + b'\3\2\1\0' b'\x0a\4\1\2\0\x0b'
+           for section in (b'\2\5\1\0\0\0\0', b'\2\7\1\0\0\1\x70\0\1', b'\2\6\1\0\0\2\0\1',
+                           b'\2\6\1\0\0\3\x7f\0', b'\2\6\1\0\0\4\0\0')]
 WORDS = [b'\0asm\1\0\0\0', b'\x60\0\0', b'\4name', b'\x7f', b'\x7e', b'\x7d', b'\x7c', b'\x70',
          b'\x6f', b'\x0b', b'\x41\0\x0b', b'\xd2\0\x0b', b'\xd0\x70\x0b', b'\x02\x40',
          b'\x03\x40', b'\x04\x40', b'\xfc\x08\0\0', b'\xfc\x0a\0\0', b'\xfc\x0c\0\0',
@@ -47,6 +51,7 @@ def main():
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
     seeds = {binary for _, binary, _ in modules.small_modules()}
+    seeds.update(IMPORTS)
     seeds.update(binary for binary in suite_modules() if len(binary) <= SEED_BYTES_MAX)
     for binary in seeds:
         name = hashlib.sha1(binary).hexdigest()
