@@ -295,37 +295,56 @@ static enum cn_status define_func(struct cn_parser *p, uint32_t index)
     return status;
 }
 
-/* Limits and type, or a type and the elements, whose number gives the limits. */
+/* Limits and type, and perhaps what its elements begin as. */
+static enum cn_status table_with_limits(struct cn_parser *p, struct cn_buffer *out,
+                                        struct cn_buffer *type)
+{
+    enum { HAS_INIT = 0x40 };
+
+    CN_TRY(cn_text_table_type(p, type));
+    bool has_init = cn_peek(p)->kind != CN_TOKEN_CLOSE;
+    if (has_init) {
+        cn_put_byte(out, HAS_INIT);
+        cn_put_byte(out, 0);
+    }
+    cn_put(out, type->bytes, type->size);
+    return has_init ? cn_text_expression(p, out) : CN_OK;
+}
+
+/* A type and the elements, whose number gives the limits. */
+static enum cn_status table_of_elems(struct cn_parser *p, uint32_t index, bool is_64,
+                                     struct cn_buffer *out, struct cn_buffer *type)
+{
+    enum { HAS_MAX = 1, IS_64 = 4 };
+    uint32_t count = 0;
+
+    CN_TRY(cn_text_reftype(p, type));
+    CN_TRY(cn_expect_kind(p, CN_TOKEN_OPEN));
+    CN_TRY(cn_expect(p, "elem"));
+    CN_TRY(cn_text_inline_elems(p, index, is_64, cn_buffer_bytes(type), &count));
+    cn_put(out, type->bytes, type->size);
+    cn_text_put_limits(out, HAS_MAX | (is_64 ? IS_64 : 0), count, count);
+    return cn_expect_close(p);
+}
+
 static enum cn_status define_table(struct cn_parser *p, uint32_t index)
 {
-    enum { HAS_MAX = 1, IS_64 = 4, HAS_INIT = 0x40 };
     struct cn_buffer *out = &p->sections[TABLES], type = {.allocator = p->allocator};
-    uint32_t count = 0, start = p->at;
+    enum cn_status status;
+    uint32_t start = p->at;
     bool is_64;
 
     p->entries[TABLES]++;
     CN_TRY(cn_text_address_type(p, &is_64));
-    if (!cn_next_is_reftype(p)) {
+    if (cn_next_is_reftype(p)) {
+        status = table_of_elems(p, index, is_64, out, &type);
+    } else {
         p->at = start;
-        CN_TRY(cn_text_table_type(p, &type));
-        if (cn_peek(p)->kind != CN_TOKEN_CLOSE) {
-            cn_put_byte(out, HAS_INIT);
-            cn_put_byte(out, 0);
-        }
-        cn_put(out, type.bytes, type.size);
-        cn_buffer_free(&type);
-        return cn_peek(p)->kind != CN_TOKEN_CLOSE ? cn_text_expression(p, out) : CN_OK;
+        status = table_with_limits(p, out, &type);
     }
-    CN_TRY(cn_text_reftype(p, &type));
-    CN_TRY(cn_expect_kind(p, CN_TOKEN_OPEN));
-    CN_TRY(cn_expect(p, "elem"));
-    enum cn_status status =
-        cn_text_inline_elems(p, index, is_64, cn_buffer_bytes(&type), &count);
-    cn_put(out, type.bytes, type.size);
-    cn_text_put_limits(out, HAS_MAX | (is_64 ? IS_64 : 0), count, count);
+    out->failed = out->failed || type.failed;
     cn_buffer_free(&type);
-    CN_TRY(status);
-    return cn_expect_close(p);
+    return status;
 }
 
 /* A memory whose size is that of the strings inside: (data ...) comes next. */
