@@ -83,6 +83,14 @@ void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats)
 
 /* ------------------------------------------------------------------ started VMs */
 
+static void set_started(struct cordon_vm *vm, bool is_started)
+{
+    pthread_mutex_lock(&vm->ended_lock);
+    vm->is_started = is_started;
+    pthread_cond_broadcast(&vm->ended_cond);
+    pthread_mutex_unlock(&vm->ended_lock);
+}
+
 /* On the worker that gave the VM its last turn. */
 static void ended(struct cn_vm *inner)
 {
@@ -92,19 +100,7 @@ static void ended(struct cn_vm *inner)
     cn_api_result(vm, &result);
     if (vm->done != NULL)
         vm->done(vm->done_user, vm, &result);
-    pthread_mutex_lock(&vm->ended_lock);
-    vm->is_started = false;
-    pthread_cond_broadcast(&vm->ended_cond);
-    pthread_mutex_unlock(&vm->ended_lock);
-}
-
-static bool set_started(struct cordon_vm *vm, bool is_started)
-{
-    pthread_mutex_lock(&vm->ended_lock);
-    bool before = vm->is_started;
-    vm->is_started = is_started;
-    pthread_mutex_unlock(&vm->ended_lock);
-    return before;
+    set_started(vm, false);
 }
 
 bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_error_t *error)
@@ -114,16 +110,19 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
 
     if (vm->host->pool == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start");
+    if (cn_api_is_started(vm))
+        return cn_api_fail(error, CORDON_MISUSE, "the VM has been started already");
+    bool was_initialized = vm->is_initialized;
     if (!cn_api_program(vm, calls, &count, error))
         return false;
-    if (set_started(vm, true))
-        return cn_api_fail(error, CORDON_MISUSE, "the VM has been started already");
+    set_started(vm, true);
     vm->done = done;
     vm->done_user = user;
     enum cn_status status = cn_vm_start(&vm->vm, vm->host->pool, calls, count, ended);
     if (status == CN_OK)
         return true;
     set_started(vm, false);
+    vm->is_initialized = was_initialized; /* nothing has run */
     if (status == CN_OVER_QUOTA)
         return cn_api_fail_quota(error, CN_QUOTA_CPU_RESERVE,
                                  "the host cannot promise that reservation beside the others "

@@ -53,6 +53,8 @@ struct cn_pool {
     int epoll;
     int news;                /* an event that wakes the watcher */
     uint64_t watcher_until;  /* it sleeps until then; 0 when it does not */
+    uint32_t wakes;          /* that it made in this round */
+    uint64_t wake_ns;        /* what one took of the processor in the last round that had some */
     uint32_t idle;           /* workers */
     bool is_stopping;
     struct cn_pool_figures figures;
@@ -133,6 +135,15 @@ static void wake(struct cn_pool *pool, struct cn_seat *seat)
         pthread_cond_signal(&pool->work);
 }
 
+/* The watcher wakes it, and what that takes of the processor is the VM's to pay: by what a wake
+ * took when it last woke some. */
+static void wake_by_watcher(struct cn_pool *pool, struct cn_seat *seat)
+{
+    cn_fair_charge(&pool->fair, &seat->entity, pool->wake_ns);
+    pool->wakes++;
+    wake(pool, seat);
+}
+
 static void tell_watcher(struct cn_pool *pool)
 {
     (void)eventfd_write(pool->news, 1);
@@ -165,14 +176,12 @@ static void sleep_until(struct cn_pool *pool, struct cn_seat *seat,
     }
 }
 
-static uint32_t ring_alarms(struct cn_pool *pool)
+static void ring_alarms(struct cn_pool *pool)
 {
     uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
-    uint32_t count = 0;
 
-    for (; pool->alarms.count > 0 && pool->alarms.seats[0]->until_ns <= now; count++)
-        wake(pool, pool->alarms.seats[0]);
-    return count;
+    while (pool->alarms.count > 0 && pool->alarms.seats[0]->until_ns <= now)
+        wake_by_watcher(pool, pool->alarms.seats[0]);
 }
 
 static void wake_poked(struct cn_pool *pool)
@@ -207,18 +216,6 @@ static int next_events(struct cn_pool *pool, struct epoll_event *events)
     pthread_mutex_lock(&pool->lock);
     pool->watcher_until = 0;
     return count;
-}
-
-/* What the watcher does for a VM is the VM's to pay. */
-static void charge_watching(struct cn_pool *pool, const struct epoll_event *events, int count,
-                            uint64_t cpu_ns)
-{
-    for (int i = 0; i < count; i++) {
-        struct cn_seat *seat = events[i].data.u64 == NEWS
-                                   ? NULL : seat_known_as(pool, events[i].data.u64);
-        if (seat != NULL)
-            cn_fair_charge(&pool->fair, &seat->entity, cpu_ns / (unsigned)count);
-    }
 }
 
 static void *work(void *context);
@@ -301,11 +298,13 @@ static void *watch_all(void *context)
             if (events[i].data.u64 == NEWS)
                 wake_poked(pool);
             else if ((seat = seat_known_as(pool, events[i].data.u64)) != NULL)
-                wake(pool, seat);
+                wake_by_watcher(pool, seat);
         }
         ring_alarms(pool);
         replace_blocked(pool);
-        charge_watching(pool, events, count, cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before);
+        if (pool->wakes > 0)
+            pool->wake_ns = (cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before) / pool->wakes;
+        pool->wakes = 0;
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -340,9 +339,7 @@ static void come_back(struct cn_pool *pool, struct cn_seat *seat, uint64_t used_
 {
     cn_fair_charge(&pool->fair, &seat->entity, used_ns);
     if (wants_more)
-        cn_fair_wake(&pool->fair, &seat->entity);
-    if (wants_more && pool->idle > 0)
-        pthread_cond_signal(&pool->work);
+        wake(pool, seat);
 }
 
 /* Somebody waits for this worker: the watcher has to look whether it is blocked. */

@@ -1,7 +1,7 @@
 #include "host/task.h"
 
 #include "host/clock.h"
-#include "host/vm.h"
+#include "host/turn.h"
 
 #define ENTRY "wasi_thread_start"
 /* The largest number that the interface allows a thread (wasi-threads, "thread IDs"). */
@@ -47,11 +47,10 @@ static void free_task(struct cn_vm *vm, struct cn_task *task)
 }
 
 /* Its first call: the start function of its instance, where there is one. */
-static enum cn_status begin(struct cn_vm *vm, struct cn_task *task)
+static enum cn_status begin(struct cn_task *task)
 {
     uint32_t start = task->instance->module->start;
 
-    (void)vm;
     if (start != CN_NO_INDEX)
         return cn_thread_call(task->thread, task->instance->funcs[start], NULL);
     struct cn_func *entry = task->entry;
@@ -71,7 +70,7 @@ static enum cn_status equip(struct cn_vm *vm, struct cn_task *task)
     if (status == CN_OK) {
         task->thread->user = vm->first_task.thread->user;
         task->entry = find_entry(task->instance);
-        status = begin(vm, task);
+        status = begin(task);
         if (status != CN_OK)
             cn_thread_free(task->thread);
     }
@@ -123,9 +122,13 @@ bool cn_task_returned(struct cn_vm *vm)
         return false;
     struct cn_func *entry = task->entry;
     task->entry = NULL;
-    /* A stack that takes the start function's frames takes these two arguments. */
-    if (entry == NULL || cn_thread_call(task->thread, entry, task->arguments) != CN_OK)
+    if (entry == NULL) {
         free_task(vm, task);
+        return true;
+    }
+    enum cn_status status = cn_thread_call(task->thread, entry, task->arguments);
+    if (status != CN_OK)
+        cn_vm_end_by_status(vm, status);
     return true;
 }
 

@@ -33,8 +33,16 @@ void cn_vm_end_by_error(struct cn_vm *vm, const struct cn_error *error)
         end_with(vm, CN_END_FAILED);
 }
 
-/* How long the guest may still go on by the quotas that end it; 0 has ended it. */
-static uint64_t time_left(struct cn_vm *vm)
+void cn_vm_end_by_status(struct cn_vm *vm, enum cn_status status)
+{
+    struct cn_error error;
+
+    cn_fail(&error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
+    cn_vm_end_by_error(vm, &error);
+}
+
+/* Whether the guest has wall time and CPU time left; if not, that has ended it. */
+static bool has_time(struct cn_vm *vm)
 {
     const uint64_t *limit = vm->account.limit;
     uint64_t wall = cn_vm_wall_ns(vm);
@@ -43,14 +51,13 @@ static uint64_t time_left(struct cn_vm *vm)
     vm->account.used[CN_QUOTA_CPU_TIME] = cn_vm_cpu_ns(vm);
     if (limit[CN_QUOTA_TIMEOUT] != CN_UNLIMITED && wall >= limit[CN_QUOTA_TIMEOUT]) {
         end_by_quota(vm, CN_QUOTA_TIMEOUT);
-        return 0;
+        return false;
     }
     if (vm->account.used[CN_QUOTA_CPU_TIME] >= limit[CN_QUOTA_CPU_TIME]) {
         end_by_quota(vm, CN_QUOTA_CPU_TIME);
-        return 0;
+        return false;
     }
-    return limit[CN_QUOTA_TIMEOUT] == CN_UNLIMITED ? UINT64_MAX
-                                                   : limit[CN_QUOTA_TIMEOUT] - wall;
+    return true;
 }
 
 static bool is_killed(struct cn_vm *vm)
@@ -70,7 +77,7 @@ static bool may_go_on(struct cn_vm *vm)
     if (cn_vm_take_limits(vm))
         cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
                            cn_clock_ns(CLOCK_MONOTONIC));
-    return vm->end.kind == CN_END_NONE && !is_killed(vm) && time_left(vm) > 0;
+    return vm->end.kind == CN_END_NONE && !is_killed(vm) && has_time(vm);
 }
 
 /* ------------------------------------------------------------------ reasons to wait */
@@ -160,8 +167,9 @@ static void add_code(struct cn_vm *vm)
     if (status == CN_OK)
         return;
     if (error.status == CN_OK)
-        cn_fail(&error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
-    cn_vm_end_by_error(vm, &error);
+        cn_vm_end_by_status(vm, status);
+    else
+        cn_vm_end_by_error(vm, &error);
 }
 
 /* What follows a stop; vm->end is set when the run is over. */

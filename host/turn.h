@@ -19,5 +19,6 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
 
 /* Ends the call in hand. */
 void cn_vm_end_by_error(struct cn_vm *vm, const struct cn_error *error);
+void cn_vm_end_by_status(struct cn_vm *vm, enum cn_status status);
 
 #endif

@@ -72,11 +72,8 @@ void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *ar
     cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
                        cn_clock_ns(CLOCK_MONOTONIC));
     enum cn_status status = cn_thread_call(vm->thread, func, arguments);
-    if (status != CN_OK) {
-        struct cn_error error;
-        cn_fail(&error, status, CN_NO_OFFSET, "%s", cn_status_text(status));
-        cn_vm_end_by_error(vm, &error);
-    }
+    if (status != CN_OK)
+        cn_vm_end_by_status(vm, status);
 }
 
 void cn_vm_finish(struct cn_vm *vm)

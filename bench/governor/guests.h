@@ -31,6 +31,11 @@ static const char guest_doze[] =
     FOR_EVER("(loop $w (global.set $i (i32.add (global.get $i) (i32.const 1)))"
              "  (br_if $w (i32.and (global.get $i) (i32.const 0x7fff))))" COUNT SLEEP("1")) ")";
 
+/* The same at an address of its memory: the wait ends by an alarm. */
+static const char guest_nap[] =
+    "(module (memory (export \"memory\") 1 1 shared)"
+    FOR_EVER("(drop (memory.atomic.wait32 (i32.const 64) (i32.const 0) (i64.const 1)))" COUNT) ")";
+
 /* Spends its time in host calls. */
 static const char guest_calls[] =
     "(module " WASI("random_get", "(param i32 i32) (result i32)") "(memory (export \"memory\") 16)"

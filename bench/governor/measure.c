@@ -366,6 +366,7 @@ int main(int argc, char **argv)
     if (is_wanted(argc, argv, "attacks")) {
         measure_attack(workers, "yielding before the end of its turn", guest_yield);
         measure_attack(workers, "sleeping a nanosecond again and again", guest_doze);
+        measure_attack(workers, "waiting a nanosecond for its own memory", guest_nap);
         measure_attack(workers, "hiding in host calls", guest_calls);
         measure_attack(workers, "bulk operations", guest_fill_small);
     }

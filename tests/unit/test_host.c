@@ -248,6 +248,29 @@ static bool uses_more_than(cordon_vm_t *vm, uint64_t cpu_ns)
     return cpu_of(vm) > cpu_ns;
 }
 
+/* One that was refused has not run its start function, and does so when it is started after all. */
+Test(host, a_refused_start_has_not_begun, .timeout = 30)
+{
+    struct world world;
+    cordon_result_t result;
+    cordon_vm_t *vm;
+    world_init(&world, 1);
+    cordon_module_t *module = load(&world, exits);
+    cordon_config_t *config = cordon_config_new(&world.error);
+    cr_assert(cordon_config_limit(config, CORDON_CPU_RESERVE, 901, &world.error));
+
+    vm = cordon_vm_new(world.host, module, world.linker, config, &world.error);
+    cr_expect_not(cordon_vm_start(vm, NULL, NULL, &world.error));
+    cr_assert(cordon_ctl_limit(cordon_vm_ctl(vm), CORDON_CPU_RESERVE, 0));
+    cr_assert(cordon_vm_start(vm, NULL, NULL, &world.error), "%s", world.error.message);
+    cordon_vm_wait(vm, &result);
+    cr_expect_eq(result.exit_code, 7, "%d", result.exit_code);
+    cordon_vm_free(vm);
+    cordon_config_free(config);
+    cordon_module_free(module);
+    world_release(&world);
+}
+
 Test(host, paused_ones_stop_and_go_on, .timeout = 60)
 {
     struct world world;
