@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "api/whole.h"
 #include "loader/load.h"
 #include "loader/text.h"
 
@@ -29,13 +30,7 @@ static uint64_t code_bytes(const struct cn_module *module)
 
 static enum cn_status translate_all(struct cordon_module *module, struct cn_error *error)
 {
-    const struct cn_module *m = module->module;
-
-    for (uint32_t i = m->imported_func_count; i < m->func_count; i++) {
-        struct cn_code code;
-        CN_TRY(cn_translate(module->translator, i, &code, error));
-        CN_TRY(cn_program_install(module->program, &code, error));
-    }
+    CN_TRY(cn_translate_whole(module->translator, module->program, error));
     /* Its scratch memory is large after large functions. */
     cn_translator_free(module->translator);
     module->translator = NULL;

@@ -1,9 +1,9 @@
 /* What a script runs in: a store, the modules that it loaded, the names that it gave. */
 #include <time.h>
 
+#include "api/whole.h"
 #include "cli/wast.h"
 #include "loader/load.h"
-#include "loader/translate.h"
 #include "vm/heap.h"
 #include "vm/program.h"
 
@@ -44,23 +44,6 @@ struct wast_module *wast_module_new(struct wast_world *world)
     return module;
 }
 
-static enum cn_status translate(struct cn_program *program, struct cn_error *error)
-{
-    struct cn_translator *translator;
-    struct cn_code code;
-
-    CN_TRY(cn_translator_new(program->module, cn_heap, &translator));
-    enum cn_status status = CN_OK;
-    for (uint32_t i = program->module->imported_func_count;
-         status == CN_OK && i < program->module->func_count; i++) {
-        status = cn_translate(translator, i, &code, error);
-        if (status == CN_OK)
-            status = cn_program_install(program, &code, error);
-    }
-    cn_translator_free(translator);
-    return status;
-}
-
 /* The standard that the threads proposal extends knows one of each. */
 static enum cn_status check_single(const struct cn_module *module, struct cn_error *error)
 {
@@ -78,7 +61,7 @@ enum cn_status wast_load(struct wast_world *world, struct wast_module *module,
     if (world->single)
         CN_TRY(check_single(module->module, error));
     CN_TRY(cn_program_new(&module->program, module->module, cn_heap));
-    return translate(module->program, error);
+    return cn_translate_program(module->program, error);
 }
 
 static enum cn_status resolve(struct wast_world *world, const struct cn_module *module,

@@ -75,23 +75,28 @@ static bool find_costs(struct cn_translator *t)
     return true;
 }
 
-static void set_commutative_order(struct cn_ir *ir)
+void cn_swap_operands(struct cn_ir *ir)
 {
-    /* The order of accumulators, slots and immediates that the rows' variants have. */
-    static const uint8_t rank[CN_FORM_COUNT] = {2, 0, 1, 3, 4};
-
-    if (!(cn_insn_infos[ir->insn].traits & CN_INSN_IS_COMM) ||
-        rank[ir->forms[1]] <= rank[ir->forms[2]])
-        return;
     uint8_t form = ir->forms[1];
     uint16_t slot = ir->s[0];
     int32_t imm = ir->imm[0];
+
     ir->forms[1] = ir->forms[2];
     ir->s[0] = ir->s[1];
     ir->imm[0] = ir->imm[1];
     ir->forms[2] = form;
     ir->s[1] = slot;
     ir->imm[1] = imm;
+}
+
+static void set_commutative_order(struct cn_ir *ir)
+{
+    /* The order of accumulators, slots and immediates that the rows' variants have. */
+    static const uint8_t rank[CN_FORM_COUNT] = {2, 0, 1, 3, 4};
+
+    if ((cn_insn_infos[ir->insn].traits & CN_INSN_IS_COMM) &&
+        rank[ir->forms[1]] > rank[ir->forms[2]])
+        cn_swap_operands(ir);
 }
 
 static void choose_variant(struct cn_ir *ir)

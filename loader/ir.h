@@ -195,6 +195,8 @@ struct cn_ir *cn_emit(struct cn_translator *t, uint32_t insn);
 
 /* Sets operand i of an instruction from a value; constants become immediates and must fit. */
 void cn_set_operand(struct cn_ir *ir, int i, const struct cn_value *value);
+/* The first operand becomes the second. */
+void cn_swap_operands(struct cn_ir *ir);
 
 /* Pops for an instruction that takes slots only: what was just made is settled first. */
 struct cn_value cn_pop_slot(struct cn_translator *t);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/whole.h"
 #include "loader/load.h"
 #include "tests/diff/machine.h"
 #include "vm/heap.h"
@@ -114,7 +115,7 @@ static enum cn_status run(const char *path, struct cn_store *store, struct cn_er
 
     CN_TRY(cn_load((struct cn_bytes){bytes, size}, cn_heap, &module, error));
     CN_TRY(cn_program_new(&program, module, cn_heap));
-    CN_TRY(machine_translate(program, error));
+    CN_TRY(cn_translate_program(program, error));
     CN_TRY(cn_instantiate(store, program, NULL, &instance, error));
     for (int i = 0;; i++) {
         char name[16];

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loader/translate.h"
-
 #define FUEL_MAX 50000000
 #define SLICE (1 << 20)
 
@@ -22,22 +20,6 @@ uint8_t *machine_read(const char *path, size_t *size)
         exit(2);
     fclose(file);
     return bytes;
-}
-
-enum cn_status machine_translate(struct cn_program *program, struct cn_error *error)
-{
-    struct cn_translator *translator;
-    struct cn_code code;
-    enum cn_status status = cn_translator_new(program->module, cn_heap, &translator);
-
-    for (uint32_t i = program->module->imported_func_count;
-         status == CN_OK && i < program->module->func_count; i++) {
-        status = cn_translate(translator, i, &code, error);
-        if (status == CN_OK)
-            status = cn_program_install(program, &code, error);
-    }
-    cn_translator_free(translator);
-    return status;
 }
 
 enum cn_status machine_call(struct cn_store *store, struct cn_func *func, int preempt,

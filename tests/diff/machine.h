@@ -7,9 +7,6 @@
 /* The whole file; exits with 2 when it cannot be read. */
 uint8_t *machine_read(const char *path, size_t *size);
 
-/* Translates and installs every function of the program's module. */
-CN_CHECKED enum cn_status machine_translate(struct cn_program *program, struct cn_error *error);
-
 /* Calls a function and runs it to its end, stopping at every safepoint when `preempt` says so;
  * CN_OK with results, or what it ended with. CN_OVER_QUOTA after 50 million units of fuel. */
 CN_CHECKED enum cn_status machine_call(struct cn_store *store, struct cn_func *func, int preempt,

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "api/whole.h"
 #include "loader/load.h"
 #include "loader/text.h"
-#include "loader/translate.h"
 #include "vm/heap.h"
 #include "vm/thread.h"
 
@@ -42,19 +42,6 @@ static struct cn_bytes read_file(const char *path)
     struct cn_bytes all = {bytes, fread(bytes, 1, sizeof bytes, file)};
     fclose(file);
     return all;
-}
-
-static void translate(struct cn_program *program)
-{
-    struct cn_translator *translator;
-    struct cn_code code;
-
-    need(cn_translator_new(program->module, cn_heap, &translator));
-    for (uint32_t i = 0; i < program->module->func_count; i++) {
-        need(cn_translate(translator, i, &code, &error));
-        need(cn_program_install(program, &code, &error));
-    }
-    cn_translator_free(translator);
 }
 
 static int compare(const void *a, const void *b)
@@ -112,7 +99,7 @@ int main(int argc, char **argv)
     cn_account_init(&account);
     need(cn_load_text(read_file(argv[1]), &binary, &module, &error));
     need(cn_program_new(&program, module, cn_heap));
-    translate(program);
+    need(cn_translate_program(program, &error));
     need(cn_store_new(&store, &account));
     need(cn_instantiate(store, program, NULL, &instance, &error));
     need(cn_thread_new(store, 8u << 20, &thread));

@@ -92,20 +92,6 @@ static void spoil_operand(struct cn_translator *t, struct cn_ir *ir, int i)
         ir->s[i] = ir[-1].d;
 }
 
-static void swap_operands(struct cn_ir *ir)
-{
-    uint8_t form = ir->forms[1];
-    uint16_t slot = ir->s[0];
-    int32_t imm = ir->imm[0];
-
-    ir->forms[1] = ir->forms[2];
-    ir->s[0] = ir->s[1];
-    ir->imm[0] = ir->imm[1];
-    ir->forms[2] = form;
-    ir->s[1] = slot;
-    ir->imm[1] = imm;
-}
-
 static void spoil_operands(struct cn_translator *t, struct cn_ir *ir)
 {
     const struct cn_insn_info *info = &cn_insn_infos[ir->insn];
@@ -114,7 +100,7 @@ static void spoil_operands(struct cn_translator *t, struct cn_ir *ir)
         spoil_operand(t, ir, i);
     if (info->operand_count >= 2 && !(info->traits & CN_INSN_IS_COMM) &&
         fault_strikes(FAULT_IR_SWAP))
-        swap_operands(ir);
+        cn_swap_operands(ir);
 }
 
 /* ------------------------------------------------------------------ fields */
