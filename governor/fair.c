@@ -16,7 +16,6 @@
 /* The deadline of one that cannot wait. */
 #define AT_ONCE INT64_MIN
 #define FIRST_ROOM 16
-#define MILLION 1000000.0
 
 void cn_fair_init(struct cn_fair *fair, struct cn_allocator allocator, uint32_t workers)
 {
@@ -398,14 +397,6 @@ struct cn_fair_entity *cn_fair_pick(struct cn_fair *fair)
     leave_ready(fair, entity);
     entity->state = CN_FAIR_RUNNING;
     return entity;
-}
-
-uint64_t cn_fair_entitlement(const struct cn_fair *fair, const struct cn_fair_entity *entity)
-{
-    if (fair->active <= fair->workers || fair->weight_sum == 0)
-        return (uint64_t)MILLION;
-    double share = MILLION * fair->workers * (double)entity->effective / (double)fair->weight_sum;
-    return share < MILLION ? (uint64_t)share : (uint64_t)MILLION;
 }
 
 /* The same for all: more weight gives more turns. Turns that are long make those with a small part

@@ -104,7 +104,4 @@ void cn_fair_charge(struct cn_fair *fair, struct cn_fair_entity *entity, uint64_
 /* What it is owed, in ns of CPU time; below 0 what it owes. */
 int64_t cn_fair_lag_ns(const struct cn_fair *fair, const struct cn_fair_entity *entity);
 
-/* What it is entitled to among those that are active now, in millionths of a core. */
-uint64_t cn_fair_entitlement(const struct cn_fair *fair, const struct cn_fair_entity *entity);
-
 #endif

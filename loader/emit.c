@@ -283,14 +283,6 @@ void cn_truncate(struct cn_translator *t, uint32_t height)
 
 /* ------------------------------------------------------------------ fusing */
 
-struct cn_ir *cn_last(struct cn_translator *t)
-{
-    for (uint32_t i = t->ir_count; i-- > 1;)
-        if (!(t->ir[i].flags & CN_IR_DEAD))
-            return &t->ir[i];
-    return NULL;
-}
-
 static bool may_trap(const struct cn_ir *ir)
 {
     return !(cn_insn_infos[ir->insn].traits & CN_INSN_IS_PURE);

@@ -240,9 +240,6 @@ struct cn_ir *cn_fusible(struct cn_translator *t, const struct cn_value *value);
 /* Removes an instruction whose work another one now does. */
 struct cn_ir cn_take(struct cn_translator *t, struct cn_ir *ir);
 
-/* The last instruction that is not dead, or NULL. */
-struct cn_ir *cn_last(struct cn_translator *t);
-
 /* The place of the local whose number stands next in the code. */
 uint32_t cn_code_local(struct cn_translator *t);
 /* Pops into a local: writes it directly where the instruction that made the value allows. */

@@ -201,7 +201,6 @@ CN_CHECKED enum cn_status cn_text_room(struct cn_parser *p, void *array, uint32_
 
 /* ---------------------------------------------------------------- text_types.c */
 
-bool cn_next_is_valtype(const struct cn_parser *p);
 bool cn_next_is_reftype(const struct cn_parser *p);
 CN_CHECKED enum cn_status cn_text_valtype(struct cn_parser *p, struct cn_buffer *out);
 /* A reference type, whose nullability and encoded heap type are also wanted apart. */

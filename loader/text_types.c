@@ -46,11 +46,6 @@ bool cn_next_is_reftype(const struct cn_parser *p)
     return cn_next_opens(p, "ref") || FIND(p, references) != NULL;
 }
 
-bool cn_next_is_valtype(const struct cn_parser *p)
-{
-    return FIND(p, numbers) != NULL || cn_next_is_reftype(p);
-}
-
 enum cn_status cn_text_heaptype(struct cn_parser *p, struct cn_buffer *out)
 {
     const struct word *heap = FIND(p, heaps);

@@ -68,10 +68,4 @@ void cn_fd_close(struct cn_fd_table *table, uint32_t number);
 /* `to` becomes what `from` is, and `from` is closed; both are open. */
 void cn_fd_renumber(struct cn_fd_table *table, uint32_t from, uint32_t to);
 
-/* Number of descriptors with a number below this may be open. */
-static inline uint32_t cn_fd_bound(const struct cn_fd_table *table)
-{
-    return table->slot_count;
-}
-
 #endif
