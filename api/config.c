@@ -28,7 +28,7 @@ cordon_config_t *cordon_config_new(cordon_error_t *error)
     cn_account_init(&defaults);
     memcpy(config->limit, defaults.limit, sizeof config->limit);
     for (int i = 0; i < 3; i++)
-        config->stdio[i] = -1;
+        config->stdio[i] = config->own_stdio[i] = -1;
     return config;
 }
 
@@ -40,6 +40,9 @@ void cordon_config_free(cordon_config_t *config)
         close(config->dirs[i].host);
     for (uint32_t i = 0; i < config->listener_count; i++)
         close(config->listeners[i]);
+    for (int i = 0; i < 3; i++)
+        if (config->own_stdio[i] >= 0)
+            close(config->own_stdio[i]);
     cn_free(cn_heap, config->args, config->arg_room * sizeof *config->args);
     cn_free(cn_heap, config->environ, config->environ_room * sizeof *config->environ);
     cn_free(cn_heap, config->dirs, config->dir_room * sizeof *config->dirs);
@@ -111,6 +114,9 @@ bool cordon_config_stdio(cordon_config_t *config, int number, int fd, cordon_err
 {
     if (number < 0 || number > 2)
         return cn_api_fail(error, CORDON_MISUSE, "stdio number %d: expected 0, 1 or 2", number);
+    if (config->own_stdio[number] >= 0)
+        close(config->own_stdio[number]);
+    config->own_stdio[number] = -1;
     config->stdio[number] = fd;
     return true;
 }

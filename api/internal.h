@@ -51,7 +51,7 @@ struct cordon_config {
     int *listeners;
     uint32_t arg_count, environ_count, dir_count, listener_count;
     uint32_t arg_room, environ_room, dir_room, listener_room;
-    int stdio[3];
+    int stdio[3], own_stdio[3]; /* own: opened anew before the sandbox, or -1 */
     uint64_t limit[CORDON_QUOTA_COUNT];
     struct cn_disk_books books; /* that the next VM begins with */
     bool preempt_everywhere, collect_everywhere, move_on_grow;

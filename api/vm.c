@@ -46,6 +46,7 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
         .args = config->args, .arg_count = config->arg_count,
         .environ = config->environ, .environ_count = config->environ_count,
         .stdio = {config->stdio[0], config->stdio[1], config->stdio[2]},
+        .own_stdio = config->own_stdio,
         .dirs = config->dirs, .dir_count = config->dir_count,
         .listeners = config->listeners, .listener_count = config->listener_count,
         .account = &vm->vm.account, .books = &config->books,

@@ -48,14 +48,20 @@ static bool read_all(int fd, struct cli_file *file, size_t room, const char *pat
     }
 }
 
-bool cli_file_read(struct cli_file *file, const char *path, int *code)
+int cli_file_open(const char *path, int *code)
 {
     int fd = strcmp(path, "-") == 0 ? dup(0) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        fail(code, 127, path, strerror(errno));
+    return fd;
+}
+
+bool cli_file_take(struct cli_file *file, int fd, const char *path, int *code)
+{
     struct stat status;
 
     *file = (struct cli_file){NULL, 0};
-    if (fd < 0)
-        return fail(code, 127, path, strerror(errno));
     if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
         close(fd);
         return fail(code, 126, path, "is a directory, expected a WebAssembly module");
@@ -71,6 +77,14 @@ bool cli_file_read(struct cli_file *file, const char *path, int *code)
     if (!done)
         cli_file_free(file);
     return done;
+}
+
+bool cli_file_read(struct cli_file *file, const char *path, int *code)
+{
+    int fd = cli_file_open(path, code);
+
+    *file = (struct cli_file){NULL, 0};
+    return fd >= 0 && cli_file_take(file, fd, path, code);
 }
 
 void cli_file_free(struct cli_file *file)

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/conform.h"
 #include "cli/control.h"
+#include "cli/doctor.h"
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -50,6 +51,15 @@ static int run_with(struct cli_options *options, int argc, char **argv)
         cli_complain("--name, --restart, --log-size and --host are for --detach");
         return 125;
     }
+    bool is_locked_otherwise = options->sandbox != CLI_SANDBOX_REQUIRED || options->user != NULL;
+    if (options->detach && is_locked_otherwise) {
+        cli_complain("--sandbox and --user are for a run of this process, not for --detach");
+        return 125;
+    }
+    if (options->user != NULL && options->sandbox == CLI_SANDBOX_OFF) {
+        cli_complain("--user is part of the sandbox, which --sandbox=off leaves out");
+        return 125;
+    }
     if (!keep_stdio(options)) {
         cli_complain("the standard descriptors cannot be set up");
         return 125;
@@ -77,6 +87,7 @@ static int (*const commands[CLI_COMMAND_COUNT])(int argc, char **argv) = {
     [CLI_COMMAND_stats] = cli_stats, [CLI_COMMAND_set] = cli_set,
     [CLI_COMMAND_pause] = cli_pause, [CLI_COMMAND_resume] = cli_resume,
     [CLI_COMMAND_kill] = cli_kill, [CLI_COMMAND_logs] = cli_logs,
+    [CLI_COMMAND_doctor] = cli_doctor,
     [CLI_COMMAND_check] = cli_check, [CLI_COMMAND_dump] = cli_dump,
     [CLI_COMMAND_build] = cli_build, [CLI_COMMAND_print] = cli_print,
     [CLI_COMMAND_wast] = cli_wast,   [CLI_COMMAND_conform] = cli_conform,

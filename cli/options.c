@@ -184,6 +184,22 @@ static bool set_limit(struct cli_options *options, int quota, const char *text)
     return false;
 }
 
+static bool set_sandbox(struct cli_options *options, const char *mode)
+{
+    static const char *const modes[] = {"required", "best-effort", "off", NULL};
+
+    for (int i = 0; modes[i] != NULL; i++) {
+        if (strcmp(mode, modes[i]) != 0)
+            continue;
+        options->sandbox = (enum cli_sandbox)i;
+        return true;
+    }
+    const char *near = cordon_suggest(mode, modes);
+    cli_complain("--sandbox %s: expected required, best-effort or off%s%s%s", mode,
+                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return false;
+}
+
 static bool set_option(struct cli_options *options, int option, const char *value)
 {
     switch (option) {
@@ -201,6 +217,11 @@ static bool set_option(struct cli_options *options, int option, const char *valu
         return true;
     case OPTION_invoke:
         options->invoke = value;
+        return true;
+    case OPTION_sandbox:
+        return set_sandbox(options, value);
+    case OPTION_user:
+        options->user = value;
         return true;
     case OPTION_meta:
         options->meta = value;

@@ -108,6 +108,26 @@ static void put_frames(FILE *out, const cordon_result_t *result)
     fputs(result->frame_count ? "\n  ]" : "]", out);
 }
 
+static void put_sandbox(FILE *out, const struct cli_report *report)
+{
+    bool any = false;
+
+    fputs(",\n  \"sandbox\": ", out);
+    if (report->sandbox == NULL) {
+        fputs("null", out);
+        return;
+    }
+    fprintf(out, "{\"mode\": \"%s\", \"user\": %u, \"group\": %u, \"layers\": [",
+            report->sandbox, report->jail.user, report->jail.group);
+    for (int i = 0; i < CORDON_LAYER_COUNT; i++) {
+        if (!report->jail.active[i])
+            continue;
+        fprintf(out, "%s\"%s\"", any ? ", " : "", cordon_layer_key((cordon_layer_t)i));
+        any = true;
+    }
+    fputs("]}", out);
+}
+
 static void put_report(FILE *out, const struct cli_report *report)
 {
     fputs("{\n  \"module\": ", out);
@@ -126,6 +146,7 @@ static void put_report(FILE *out, const struct cli_report *report)
     for (int i = 0; i < report->port_count; i++)
         fprintf(out, "%s%u", i ? ", " : "", report->ports[i]);
     fputs("]", out);
+    put_sandbox(out, report);
     if (report->has_stats)
         put_stats(out, &report->stats);
     put_frames(out, &report->result);
@@ -182,6 +203,10 @@ void cli_report_stats(const struct cli_report *report)
 
     fprintf(stderr, "cordon: ended: %s, exit code %d%s%s\n", report->status, report->exit_code,
             report->message[0] ? ": " : "", report->message);
+    if (report->sandbox != NULL)
+        fprintf(stderr, "cordon: sandbox  %s, user %u, Landlock ABI %d%s\n", report->sandbox,
+                report->jail.user, report->jail.landlock_abi,
+                report->jail.user == 0 ? " (root: its own directories are granted)" : "");
     if (!report->has_stats)
         return;
     fprintf(stderr, "cordon: wall %.3f s, cpu %.3f s, fuel %llu\n",

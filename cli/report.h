@@ -18,6 +18,8 @@ struct cli_report {
     bool has_stats;
     cordon_stats_t stats;
     cordon_result_t result; /* frames of a trap */
+    const char *sandbox; /* "required", "best-effort"; NULL without */
+    cordon_sandbox_report_t jail;
     uint16_t ports[CLI_LISTENERS_MAX];
     int port_count;
 };

@@ -10,6 +10,7 @@
 #include "cli/file.h"
 #include "cli/grant.h"
 #include "cli/report.h"
+#include "cli/sandbox.h"
 #include "cli/signals.h"
 
 /* Everything a run needs, so that one place gives it back. */
@@ -293,22 +294,31 @@ static bool load(struct run *run, cordon_error_t *error)
     return run->vm != NULL;
 }
 
+/* The module's file was not there, or is none. */
+static int unread(struct run *run, int code)
+{
+    run->report.status = code == 127 ? "not-found" : code == 126 ? "invalid" : "error";
+    return complained(run, code);
+}
+
+/* All that is granted is opened, then the process locks itself, and only then is anything of the
+ * guest's read. */
 static int run_module(struct run *run)
 {
     cordon_error_t error = {0};
     int code;
+    int fd = cli_file_open(run->options->module, &code);
 
-    if (!cli_file_read(&run->file, run->options->module, &code)) {
-        run->report.status = code == 127   ? "not-found"
-                             : code == 126 ? "invalid"
-                                           : "error";
-        return complained(run, code);
-    }
+    if (fd < 0)
+        return unread(run, code);
     run->config = cordon_config_new(&error);
     if (run->config == NULL)
         return fail(run, &error);
-    if (!cli_grant(run->config, run->options, &run->report))
+    if (!cli_grant(run->config, run->options, &run->report) ||
+        !cli_sandbox_enter(run->options, run->config, &run->report))
         return complained(run, 125);
+    if (!cli_file_take(&run->file, fd, run->options->module, &code))
+        return unread(run, code);
     if (!load(run, &error))
         return fail(run, &error);
     cli_signals_reach(cordon_vm_ctl(run->vm), run->options->limit[CORDON_TIMEOUT]);

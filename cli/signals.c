@@ -10,8 +10,8 @@
 #define GRACE_NS 300000000u /* from when a VM should have ended to when the process does */
 
 /* SIGALRM stands for the deadline. */
-enum { CAUGHT = 4, DEADLINE = 3 };
-static const int caught[CAUGHT] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+enum { CAUGHT = 4, DEADLINE = 3, STOPPED = 4, WORDS };
+static const int caught[WORDS] = {SIGINT, SIGTERM, SIGHUP, SIGALRM, SIGSYS};
 
 /* A line for stderr and a report, written in advance: a handler can only call write. */
 struct last_words {
@@ -27,7 +27,7 @@ static struct {
     volatile sig_atomic_t is_done;
     volatile sig_atomic_t reason; /* which of caught was the first */
     int meta;
-    struct last_words words[CAUGHT];
+    struct last_words words[WORDS];
 } state = {.reason = -1, .meta = -1};
 
 static void set_timer(uint64_t ns)
@@ -75,10 +75,40 @@ static void on_signal(int signal)
     set_timer(GRACE_NS);
 }
 
+/* Nothing but write may be called here, and by now little else can be. */
+static void on_stopped(int signal, siginfo_t *info, void *context)
+{
+    static const char text[] = "stopped by the sandbox: the system call ";
+    static const char rest[] = " is one that Cordon never makes (please report it)\n";
+    const struct last_words *words = &state.words[STOPPED];
+    const char *name = cordon_sandbox_call(info->si_syscall);
+
+    (void)signal;
+    (void)context;
+    write_whole(2, words->line, strlen(words->line));
+    write_whole(2, text, sizeof text - 1);
+    write_whole(2, name ? name : "?", name ? strlen(name) : 1);
+    write_whole(2, rest, sizeof rest - 1);
+    if (words->report != NULL && state.meta >= 0)
+        write_whole(state.meta, words->report, words->size);
+    _exit(128 + SIGSYS);
+}
+
+void cli_signals_stopped(void)
+{
+    struct sigaction action = {.sa_sigaction = on_stopped, .sa_flags = SA_SIGINFO};
+
+    sigfillset(&action.sa_mask);
+    sigaction(SIGSYS, &action, NULL);
+    sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGSYS);
+    sigprocmask(SIG_UNBLOCK, &action.sa_mask, NULL);
+}
+
 void cli_signals_prepare(const struct cli_report *report, int meta)
 {
     state.meta = meta;
-    for (int i = 0; i < CAUGHT; i++) {
+    for (int i = 0; i < WORDS; i++) {
         struct last_words *words = &state.words[i];
         struct cli_report last = *report;
         bool is_deadline = i == DEADLINE;
@@ -87,8 +117,11 @@ void cli_signals_prepare(const struct cli_report *report, int meta)
         last.signal = is_deadline ? 0 : caught[i];
         last.exit_code = words->exit_code = is_deadline ? 124 : 128 + caught[i];
         snprintf(last.message, sizeof last.message, "%s",
-                 is_deadline ? "quota exhausted: timeout, outside the guest's own code"
-                             : "killed outside the guest's own code");
+                 is_deadline    ? "quota exhausted: timeout, outside the guest's own code"
+                 : i == STOPPED ? "stopped by the sandbox: a system call that Cordon never makes"
+                                : "killed outside the guest's own code");
+        if (i == STOPPED)
+            snprintf(words->line, sizeof words->line, "cordon: %.60s: ", report->module);
         if (is_deadline)
             snprintf(words->line, sizeof words->line,
                      "cordon: %.60s: ended: timeout quota exhausted (raise it with --timeout)\n",
@@ -136,7 +169,7 @@ void cli_signals_done(void)
 {
     state.is_done = true;
     set_timer(0);
-    for (int i = 0; i < CAUGHT; i++) {
+    for (int i = 0; i < WORDS; i++) {
         free(state.words[i].report);
         state.words[i].report = NULL;
     }

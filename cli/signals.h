@@ -20,6 +20,10 @@ void cli_signals_deadline(uint64_t ns);
  * a moment after it was due (it may be translating a huge function), the process does. */
 void cli_signals_reach(cordon_ctl_t *ctl, uint64_t timeout);
 
+/* From now on a system call that the sandbox ends the process for is named on stderr and in the
+ * report. After cli_signals_prepare. */
+void cli_signals_stopped(void);
+
 /* The run is over: no more deadlines, and signals change nothing any more. */
 void cli_signals_done(void);
 

@@ -37,6 +37,20 @@ typedef char cn_chars __attribute__((vector_size(16)));
 #define CN_BYTES_AT(bytes, numbers) vqtbl1q_u8((uint8x16_t)(bytes), (uint8x16_t)(numbers))
 #endif
 
+/* Sanitizers map, trace and open things of their own: the sandbox leaves them what they need. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CN_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                        \
+    __has_feature(memory_sanitizer)
+#define CN_IS_SANITIZED 1
+#else
+#define CN_IS_SANITIZED 0
+#endif
+#else
+#define CN_IS_SANITIZED 0
+#endif
+
 #define CN_LIKELY(x) __builtin_expect(!!(x), 1)
 #define CN_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

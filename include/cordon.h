@@ -378,6 +378,75 @@ CORDON_API bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64
 /* The figures as they were at the end of the guest's last slice. */
 CORDON_API void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats);
 
+/* ------------------------------------------------------------------ the process's own sandbox */
+
+/* The layers of the sandbox, in the order in which they are put up: the rows of
+ * spec/sandbox.def, which says what each is and needs, and which system calls are left. */
+typedef enum cordon_layer {
+    CORDON_LAYER_OPENAT2,
+    CORDON_LAYER_LIMITS,
+    CORDON_LAYER_USER,
+    CORDON_LAYER_DUMPABLE,
+    CORDON_LAYER_MDWE,
+    CORDON_LAYER_NO_NEW_PRIVS,
+    CORDON_LAYER_LANDLOCK,
+    CORDON_LAYER_TRUNCATE,
+    CORDON_LAYER_NETWORK,
+    CORDON_LAYER_DEVICES,
+    CORDON_LAYER_SCOPE,
+    CORDON_LAYER_SECCOMP,
+    CORDON_LAYER_COUNT
+} cordon_layer_t;
+
+/* What the process will still have to do. All zero: one VM on the calling thread, with the
+ * standard streams of its own and nothing else. */
+typedef struct cordon_sandbox {
+    cordon_config_t *config;  /* the directories, listeners and standard streams that VMs made from
+                                 it are given; may be NULL */
+    const int *dirs;          /* more directories, as descriptors, for reading and writing */
+    uint32_t dir_count;
+    bool has_threads;         /* cordon_host_start will be called */
+    bool has_sockets;         /* the process itself sends and receives over a socket */
+    bool is_best_effort;      /* go without the layers that this kernel lacks */
+    bool has_user;            /* become `user` and `group`; otherwise root becomes the owner of
+                                 the first directory granted for writing, else of the first
+                                 directory, else nobody (65534), and others stay who they are */
+    uint32_t user, group;
+} cordon_sandbox_t;
+
+typedef struct cordon_sandbox_report {
+    bool active[CORDON_LAYER_COUNT];
+    int landlock_abi;         /* of the kernel; 0 when it has none */
+    uint32_t user, group;     /* who the process is now: 0 only where root's own directories are
+                                 granted, and never without CORDON_LAYER_LANDLOCK */
+} cordon_sandbox_report_t;
+
+/* Locks the calling process, for good: resource limits; no capabilities, no root; no core dumps;
+ * no new privileges; Landlock; seccomp; and tries acts which these must stop. Afterwards no path
+ * can be opened but those beneath the granted directories, so all that is needed must be open:
+ * the module's file, the config's directories and listeners. To be called by the only thread
+ * that there is, before a module is read; the library never does so by itself, as a process with
+ * anything else to do would not survive it.
+ *
+ * A system call that Cordon never makes ends the process by SIGSYS; a handler, which must be
+ * installed before, can say so (cordon_sandbox_call). Other calls that are not in the rows fail
+ * with EPERM.
+ *
+ * False when a layer cannot be had, an act was not stopped (CORDON_IO), or there are other
+ * threads (CORDON_MISUSE); some of the layers may stand then, and the process should end. */
+CORDON_API bool cordon_sandbox_enter(const cordon_sandbox_t *sandbox,
+                                     cordon_sandbox_report_t *report, cordon_error_t *error);
+
+/* What the kernel offers: `active` says which layers could be had. Changes nothing. */
+CORDON_API void cordon_sandbox_probe(cordon_sandbox_report_t *report);
+
+/* A layer's key in spec/sandbox.def: "landlock". */
+CORDON_API const char *cordon_layer_key(cordon_layer_t layer);
+
+/* The name of the system call of that number (si_syscall of a SIGSYS), if it is one that ends the
+ * process; NULL for others. Safe in signal handlers. */
+CORDON_API const char *cordon_sandbox_call(int number);
+
 #ifdef __cplusplus
 }
 #endif

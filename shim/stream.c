@@ -46,30 +46,36 @@ int cn_iovecs_cut(struct iovec **first, uint32_t count, uint64_t skip, uint64_t 
     return (int)kept;
 }
 
-static bool is_pipe(const struct cn_fd *fd)
+static bool is_pipe(int host)
 {
     struct stat stat;
 
-    return fstat(fd->host, &stat) == 0 && S_ISFIFO(stat.st_mode);
+    return fstat(host, &stat) == 0 && S_ISFIFO(stat.st_mode);
 }
 
 /* Opening a pseudo-terminal's master anew would make another terminal. */
-static bool is_terminal(const struct cn_fd *fd)
+static bool is_terminal(int host)
 {
     int number;
 
-    return isatty(fd->host) && ioctl(fd->host, TIOCGPTN, &number) != 0;
+    return isatty(host) && ioctl(host, TIOCGPTN, &number) != 0;
+}
+
+int cn_stream_reopen(int host)
+{
+    char path[32];
+    int flags = fcntl(host, F_GETFL);
+
+    if (flags < 0 || !(is_pipe(host) || is_terminal(host)))
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", host);
+    return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 void cn_stream_own(struct cn_fd *fd)
 {
-    char path[32];
-    int flags = fcntl(fd->host, F_GETFL);
+    int own = cn_stream_reopen(fd->host);
 
-    if (flags < 0 || !(is_pipe(fd) || is_terminal(fd)))
-        return;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd->host);
-    int own = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own < 0)
         return;
     close(fd->host);

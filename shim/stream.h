@@ -18,6 +18,10 @@ enum cn_errno cn_stream_read(struct cn_fd *fd, const struct iovec *iovecs, int i
 enum cn_errno cn_stream_write(struct cn_fd *fd, const struct iovec *iovecs, int iovec_count,
                               size_t *count);
 
+/* A descriptor of our own to the same pipe or terminal that never blocks; -1 when it is neither or
+ * cannot be opened anew. */
+int cn_stream_reopen(int host);
+
 /* Tries to exchange the descriptor of a pipe or terminal for one of our own, to the same thing,
  * that never blocks. Without success nothing changes, and reading and writing find other ways. */
 void cn_stream_own(struct cn_fd *fd);

@@ -97,13 +97,15 @@ static enum cn_filetype filetype_of(int host)
     return cn_filetype_of_mode(stat.st_mode);
 }
 
-static enum cn_status give_stdio(struct cn_wasi *wasi, int number, int host,
-                                 struct cn_error *error)
+static enum cn_status give_stdio(struct cn_wasi *wasi, const struct cn_wasi_config *config,
+                                 int number, struct cn_error *error)
 {
     static const char *const names[] = {"standard input", "standard output", "standard error"};
+    bool is_own = config->own_stdio != NULL && config->own_stdio[number] >= 0;
     struct cn_fd *fd;
 
-    CN_TRY(give(wasi, host, names[number], &fd, error));
+    CN_TRY(give(wasi, is_own ? config->own_stdio[number] : config->stdio[number], names[number],
+                &fd, error));
     int flags = fcntl(fd->host, F_GETFL);
     fd->kind = CN_FD_STDIO;
     fd->filetype = filetype_of(fd->host);
@@ -112,7 +114,9 @@ static enum cn_status give_stdio(struct cn_wasi *wasi, int number, int host,
     /* A guest takes a character device for a terminal unless it can seek. */
     fd->has_position = fd->filetype != CN_FILETYPE_DIRECTORY && !isatty(fd->host) &&
                        lseek(fd->host, 0, SEEK_CUR) >= 0;
-    cn_stream_own(fd);
+    fd->is_nonblocking = is_own;
+    if (!is_own)
+        cn_stream_own(fd);
     if (fd->has_position)
         fd->rights |= CN_RIGHT_FD_SEEK | CN_RIGHT_FD_TELL | CN_RIGHT_FD_ADVISE;
     return CN_OK;
@@ -131,7 +135,7 @@ static enum cn_status give_all_stdio(struct cn_wasi *wasi, const struct cn_wasi_
 {
     for (int i = 0; i < 3; i++) {
         if (has_stdio(config, i)) {
-            CN_TRY(give_stdio(wasi, i, config->stdio[i], error));
+            CN_TRY(give_stdio(wasi, config, i, error));
             continue;
         }
         uint32_t number;

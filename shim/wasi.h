@@ -36,6 +36,7 @@ struct cn_wasi_config {
     const char *const *environ; /* "KEY=value" */
     uint32_t environ_count;
     int stdio[3];               /* -1, or closed: the guest finds that number closed */
+    const int *own_stdio;       /* three: what cn_stream_reopen gave, or -1; NULL: not tried yet */
     const struct cn_wasi_dir *dirs; /* descriptors 3, 4, ... of the guest */
     uint32_t dir_count;
     const int *listeners;       /* listening stream sockets; the numbers after the directories */

@@ -243,7 +243,22 @@ def words():
     return table(('option', 'of', 'what it does'), lines)
 
 
-TABLES = {'keys': keys, 'states': states, 'requests': requests, 'refusals': refusals,
+def layers():
+    return table(('layer', 'required', 'what it is', 'what it needs'),
+                 [(code(key), 'yes' if needed == 'true' else 'where present', what, needs)
+                  for _, (_, key, needed, what, needs) in one_line_rows('sandbox.def', 'LAYER')])
+
+
+def sandbox_calls():
+    grants = {'BASE': 'always', 'READ | WRITE': 'directories', 'WRITE': 'directories for writing',
+              'SOCKETS': 'listeners, sockets', 'THREADS': "a host's workers"}
+    return table(('call', 'with', 'what for', 'condition'),
+                 [(code(name), grants[given], what, '' if check == 'ANY' else code(check))
+                  for _, (name, given, check, what) in one_line_rows('sandbox.def', 'CALL')])
+
+
+TABLES = {'layers': layers, 'sandbox_calls': sandbox_calls,
+          'keys': keys, 'states': states, 'requests': requests, 'refusals': refusals,
           'commands': commands, 'words': words,
           'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
           'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields,

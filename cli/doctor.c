@@ -1,0 +1,266 @@
+#include "cli/doctor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/report.h"
+
+/* Newer than some headers; the numbers are the same on all machines. */
+#define SYS_MSEAL 462
+#define SYS_MEMFD_SECRET 447
+
+static const struct {
+    bool is_required;
+    const char *what, *needs;
+} layers[] = {
+#define LAYER(name, key, required, what, needs) {required, what, needs},
+#define CALL(...)
+#define ANSWER(...)
+#define DEADLY(...)
+#define SANITIZER(...)
+#include "spec/sandbox.def"
+#undef SANITIZER
+#undef DEADLY
+#undef ANSWER
+#undef CALL
+#undef LAYER
+};
+
+enum { BASE = 0, READ = 1, WRITE = 2, SOCKETS = 4, THREADS = 8 };
+
+static const struct {
+    const char *name, *check, *what;
+    int grants;
+} calls[] = {
+#define LAYER(...)
+#define CALL(name, grants, check, what) {#name, #check, what, grants},
+#define ANSWER(...)
+#define DEADLY(...)
+#define SANITIZER(...)
+#include "spec/sandbox.def"
+#undef SANITIZER
+#undef DEADLY
+#undef ANSWER
+#undef CALL
+#undef LAYER
+};
+
+#define CALL_COUNT (sizeof calls / sizeof calls[0])
+
+/* ------------------------------------------------------------------ what else the machine has */
+
+struct fact {
+    const char *key;
+    char value[120];
+};
+
+#define FACTS_MAX 12
+
+struct facts {
+    struct fact list[FACTS_MAX];
+    int count;
+};
+
+static char *add(struct facts *facts, const char *key)
+{
+    facts->list[facts->count].key = key;
+    return facts->list[facts->count++].value;
+}
+
+/* The first line of a file of the kernel's, or `otherwise`. */
+static void add_line(struct facts *facts, const char *key, const char *path,
+                     const char *otherwise)
+{
+    char *value = add(facts, key);
+    FILE *file = fopen(path, "re");
+
+    snprintf(value, sizeof facts->list[0].value, "%s", otherwise);
+    if (file == NULL)
+        return;
+    if (fgets(value, sizeof facts->list[0].value, file) == NULL)
+        snprintf(value, sizeof facts->list[0].value, "%s", otherwise);
+    value[strcspn(value, "\n")] = '\0';
+    fclose(file);
+}
+
+static int count_lines(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char line[400];
+    int count = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        count++;
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+/* Whether the kernel has a call, asked with arguments that it refuses. */
+static const char *has_call(long number)
+{
+    return syscall(number, -1L, -1L, -1L) >= 0 || errno != ENOSYS ? "yes" : "no";
+}
+
+static void add_namespaces(struct facts *facts)
+{
+    static const char *const names[] = {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"};
+    char *value = add(facts, "namespaces");
+    char path[64];
+
+    value[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t size = strlen(value);
+        snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+        if (access(path, F_OK) == 0)
+            snprintf(value + size, sizeof facts->list[0].value - size, "%s%s", size ? " " : "",
+                     names[i]);
+    }
+}
+
+static void add_memlock(struct facts *facts)
+{
+    struct rlimit limit = {0, 0};
+    char *value = add(facts, "memlock");
+
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    cli_format_amount(limit.rlim_cur == RLIM_INFINITY ? CORDON_UNLIMITED : limit.rlim_cur,
+                      CLI_BYTES, value, 40);
+}
+
+static void gather(struct facts *facts)
+{
+    struct utsname name;
+
+    uname(&name);
+    snprintf(add(facts, "kernel"), sizeof facts->list[0].value, "%.50s %.50s", name.release,
+             name.machine);
+    snprintf(add(facts, "memfd_secret"), 8, "%s", has_call(SYS_MEMFD_SECRET));
+    snprintf(add(facts, "mseal"), 8, "%s", has_call(SYS_MSEAL));
+    add_memlock(facts);
+    snprintf(add(facts, "swap"), 16, "%s",
+             count_lines("/proc/swaps") > 1 ? "in use" : "none");
+    add_line(facts, "core_pattern", "/proc/sys/kernel/core_pattern", "unknown");
+    add_namespaces(facts);
+    bool has_v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+    snprintf(add(facts, "cgroups"), 40, "%s%s", has_v2 ? "v2" : "v1 or none",
+             has_v2 && access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0
+                 ? ", writable by this user" : "");
+}
+
+/* ------------------------------------------------------------------ saying it */
+
+static bool is_enough(const cordon_sandbox_report_t *offered)
+{
+    for (int i = 0; i < CORDON_LAYER_COUNT; i++)
+        if (layers[i].is_required && !offered->active[i])
+            return false;
+    return true;
+}
+
+static void print(const cordon_sandbox_report_t *offered, const struct facts *facts)
+{
+    for (int i = 0; i < facts->count; i++)
+        printf("%-20s %s\n", facts->list[i].key, facts->list[i].value);
+    printf("%-20s ABI %d\n\nlayers of a run's sandbox (--sandbox):\n", "landlock",
+           offered->landlock_abi);
+    for (int i = 0; i < CORDON_LAYER_COUNT; i++)
+        printf("  %-18s %-8s %s%s%s\n", cordon_layer_key((cordon_layer_t)i),
+               offered->active[i]        ? "yes"
+               : layers[i].is_required   ? "MISSING"
+                                         : "no",
+               layers[i].what, offered->active[i] ? "" : "; needs ",
+               offered->active[i] ? "" : layers[i].needs);
+    printf("\n%s\n", is_enough(offered)
+                         ? "every required layer is there: runs are locked in by default"
+                         : "a required layer is missing: runs need --sandbox=best-effort, "
+                           "which goes without it");
+    if (geteuid() == 0)
+        printf("this is root: a run becomes --user, else the owner of its directories, "
+               "else nobody\n");
+}
+
+static void print_json(const cordon_sandbox_report_t *offered, const struct facts *facts)
+{
+    printf("{\"ready\": %s, \"landlock_abi\": %d, \"layers\": {",
+           is_enough(offered) ? "true" : "false", offered->landlock_abi);
+    for (int i = 0; i < CORDON_LAYER_COUNT; i++)
+        printf("%s\"%s\": {\"offered\": %s, \"required\": %s}", i ? ", " : "",
+               cordon_layer_key((cordon_layer_t)i), offered->active[i] ? "true" : "false",
+               layers[i].is_required ? "true" : "false");
+    printf("}, \"machine\": {");
+    for (int i = 0; i < facts->count; i++) {
+        printf("%s\"%s\": ", i ? ", " : "", facts->list[i].key);
+        cli_report_string(stdout, facts->list[i].value);
+    }
+    printf("}}\n");
+}
+
+/* Calls with several rows are one call. */
+static bool is_again(size_t at, int grants)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(calls[i].name, calls[at].name) == 0 &&
+            (calls[i].grants == BASE || (calls[i].grants & grants)))
+            return true;
+    return false;
+}
+
+static int count_calls(int grants)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        count += (calls[i].grants == BASE || (calls[i].grants & grants)) && !is_again(i, grants);
+    return count;
+}
+
+static void print_calls(void)
+{
+    static const struct {
+        int grants;
+        const char *name;
+    } groups[] = {{BASE, "always"}, {READ, "directories for reading"},
+                  {WRITE, "directories for writing"}, {SOCKETS, "listeners, sockets"},
+                  {THREADS, "a host's workers"}};
+
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+        printf("%s (%d calls in all)\n", groups[g].name, count_calls(groups[g].grants));
+        for (size_t i = 0; i < CALL_COUNT; i++) {
+            if (groups[g].grants ? !(calls[i].grants & groups[g].grants) : calls[i].grants)
+                continue;
+            const char *check = strcmp(calls[i].check, "ANY") == 0 ? "" : calls[i].check;
+            printf("  %-16s %s%s%s\n", calls[i].name, calls[i].what, *check ? ": " : "", check);
+        }
+    }
+    printf("with all grants: %d calls\n", count_calls(READ | WRITE | SOCKETS | THREADS));
+}
+
+int cli_doctor(int argc, char **argv)
+{
+    cordon_sandbox_report_t offered;
+    struct facts facts = {.count = 0};
+    struct cli_words words;
+
+    if (!cli_words_parse(&words, CLI_COMMAND_doctor, argc, argv))
+        return 125;
+    cordon_sandbox_probe(&offered);
+    if (words.value[CLI_WORD_calls] != NULL) {
+        print_calls();
+        return is_enough(&offered) ? 0 : 1;
+    }
+    gather(&facts);
+    if (words.value[CLI_WORD_json] != NULL)
+        print_json(&offered, &facts);
+    else
+        print(&offered, &facts);
+    return is_enough(&offered) ? 0 : 1;
+}
