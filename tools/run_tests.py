@@ -143,6 +143,8 @@ def suites(quick):
         ('wasi-guests', ['tests/wasi/run_guests.py', cordon], True),
         ('wasi-guests-asan', ['tests/wasi/run_guests.py', asan], False),
         ('wasi-testsuite', ['tests/wasi/run_suite.py', cordon], True),
+        ('isolation', ['tests/isolation/run.py', cordon], True),
+        ('isolation-gcc', ['tests/isolation/run.py', gcc], False),
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
         ('guest-library', ['tests/guest/run.py', cordon], True),

@@ -1,0 +1,95 @@
+/* Makes the door binary of the `cordon` command: its guests can import door.act, which tries an act
+ * of acts.def from within Cordon's own process, past the shim, as somebody would who has broken out
+ * of the interpreter. The linker leads some of the command's calls through this file (--wrap), so
+ * that nothing of it is in the product. $CORDON_DOOR_LAYERS names the sandbox's layers that are
+ * put up; all when it is not set. */
+#include "door.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "host/jail.h"
+#include "include/cordon.h"
+
+static bool has_layer(const char *name)
+{
+    const char *list = getenv("CORDON_DOOR_LAYERS");
+    size_t size = strlen(name);
+
+    for (const char *at = list; at != NULL && *at != '\0'; at += strcspn(at, " ")) {
+        at += strspn(at, " ");
+        if (strncmp(at, name, size) == 0 && (at[size] == ' ' || at[size] == '\0'))
+            return true;
+    }
+    return list == NULL;
+}
+
+static bool act(void *user, cordon_vm_t *vm, uint64_t *slots)
+{
+    (void)user;
+    (void)vm;
+    slots[0] = (uint64_t)door_act((int)slots[0], getenv("CORDON_DOOR_ROOT"));
+    return true;
+}
+
+void __real_cordon_linker_allow_wasi(cordon_linker_t *linker);
+void __wrap_cordon_linker_allow_wasi(cordon_linker_t *linker);
+void __wrap_cordon_linker_allow_wasi(cordon_linker_t *linker)
+{
+    cordon_error_t error;
+
+    __real_cordon_linker_allow_wasi(linker);
+    if (!cordon_bind_raw(linker, "door", "act", "i64(i32)", act, NULL, &error))
+        abort();
+}
+
+/* A layer that is put up only when it is named. */
+#define LAYER_OF(function, name)                                                                   \
+    enum cn_status __real_##function(struct cn_jail *jail, struct cn_error *error);                \
+    enum cn_status __wrap_##function(struct cn_jail *jail, struct cn_error *error);                \
+    enum cn_status __wrap_##function(struct cn_jail *jail, struct cn_error *error)                 \
+    {                                                                                              \
+        return has_layer(name) ? __real_##function(jail, error) : CN_OK;                           \
+    }
+
+LAYER_OF(cn_jail_limits, "limits")
+LAYER_OF(cn_jail_landlock, "landlock")
+LAYER_OF(cn_jail_filter, "seccomp")
+
+/* Without the change of users the rest still looks at who the process is. */
+enum cn_status __real_cn_jail_user(struct cn_jail *jail, struct cn_error *error);
+enum cn_status __wrap_cn_jail_user(struct cn_jail *jail, struct cn_error *error);
+enum cn_status __wrap_cn_jail_user(struct cn_jail *jail, struct cn_error *error)
+{
+    return has_layer("user") ? __real_cn_jail_user(jail, error) : CN_OK;
+}
+
+/* No new privileges are the ground that Landlock and seccomp stand on. */
+enum cn_status __wrap_cn_jail_privileges(struct cn_jail *jail, struct cn_error *error);
+enum cn_status __wrap_cn_jail_privileges(struct cn_jail *jail, struct cn_error *error)
+{
+    (void)jail;
+    (void)error;
+    prctl(PR_SET_DUMPABLE, !has_layer("dumpable"), 0, 0, 0);
+    if (has_layer("mdwe"))
+        prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0);
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? CN_OK : CN_IO;
+}
+
+/* The self-check would notice. */
+enum cn_status __wrap_cn_jail_check(const struct cn_jail *jail, struct cn_error *error);
+enum cn_status __wrap_cn_jail_check(const struct cn_jail *jail, struct cn_error *error)
+{
+    (void)jail;
+    (void)error;
+    return CN_OK;
+}
+
+enum cn_status __wrap_cn_jail_check_filter(const struct cn_jail *jail, struct cn_error *error);
+enum cn_status __wrap_cn_jail_check_filter(const struct cn_jail *jail, struct cn_error *error)
+{
+    (void)jail;
+    (void)error;
+    return CN_OK;
+}

@@ -1,0 +1,9 @@
+/* What a process that was taken over would do: the acts of acts.def, by their numbers. */
+#ifndef CN_TESTS_DOOR_H
+#define CN_TESTS_DOOR_H
+
+/* 0 or more when it got through; -errno when it was refused. `root` is the folder of the test: a
+ * granted directory `in`, and outside of it `secret` (root's alone) and `readable`. */
+long door_act(int number, const char *root);
+
+#endif
