@@ -232,7 +232,8 @@ CORDON_API bool cordon_config_arg(cordon_config_t *config, const char *text,
 CORDON_API bool cordon_config_env(cordon_config_t *config, const char *text,
                                   cordon_error_t *error);
 /* Descriptor `number` (0, 1, 2) of the guest is the host's `fd`, which stays the caller's and
- * whose flags are never changed. */
+ * whose flags are never changed. What is written to a terminal is filtered: escape sequences but
+ * colours and movement within the line are shown as "?". */
 CORDON_API bool cordon_config_stdio(cordon_config_t *config, int number, int fd,
                                     cordon_error_t *error);
 /* A directory of the host, opened now, under the name `guest`. */

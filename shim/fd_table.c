@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "shim/dir_stream.h"
+#include "shim/terminal.h"
 
 #define SLOTS_FIRST 8u
 
@@ -90,6 +91,8 @@ static void release(struct cn_fd_table *table, struct cn_fd *fd)
     if (fd->is_in_wait_set)
         (void)epoll_ctl(table->wait_set, EPOLL_CTL_DEL, fd->host, NULL);
     cn_dir_stream_free(fd->stream, allocator_of(table));
+    if (fd->terminal != NULL)
+        cn_free(allocator_of(table), fd->terminal, sizeof *fd->terminal);
     if (fd->host >= 0)
         close(fd->host);
     cn_disk_close(table->disk, fd->inode);

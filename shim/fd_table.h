@@ -19,6 +19,7 @@ enum cn_fd_kind {
 };
 
 struct cn_dir_stream; /* shim/dir_stream.h */
+struct cn_terminal;   /* shim/terminal.h */
 
 /* An open descriptor. The host's descriptor belongs to it. */
 struct cn_fd {
@@ -38,6 +39,7 @@ struct cn_fd {
     const char *preopen_name; /* of a granted directory; belongs to the VM */
     struct cn_inode *inode;   /* of a file, or of a directory that the VM created */
     struct cn_dir_stream *stream;
+    struct cn_terminal *terminal; /* what is written to it is filtered */
 };
 
 struct cn_fd_table {

@@ -5,11 +5,13 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "shim/errno.h"
+#include "shim/terminal.h"
 
 short cn_stream_poll(int host, short events)
 {
@@ -190,13 +192,92 @@ enum cn_errno cn_stream_read(struct cn_fd *fd, const struct iovec *iovecs, int i
     return CN_E_SUCCESS;
 }
 
+/* ------------------------------------------------------------------ terminals */
+
+#define TERMINAL_STEP 512
+
+/* The list's bytes up to that many. */
+static size_t gather(const struct iovec *iovecs, int count, uint8_t *bytes, size_t room)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < count && size < room; i++) {
+        size_t part = iovecs[i].iov_len < room - size ? iovecs[i].iov_len : room - size;
+        memcpy(bytes + size, iovecs[i].iov_base, part);
+        size += part;
+    }
+    return size;
+}
+
+static ssize_t put(struct cn_fd *fd, const uint8_t *bytes, size_t size)
+{
+    struct iovec one = {(void *)(uintptr_t)bytes, size};
+
+    return write_some(fd, &one, 1);
+}
+
+/* What a cut left over of an earlier sequence; it has to be out before anything else. */
+static bool put_rest(struct cn_fd *fd)
+{
+    struct cn_terminal *terminal = fd->terminal;
+
+    while (terminal->rest_size > 0) {
+        ssize_t size = put(fd, terminal->rest, terminal->rest_size);
+        if (size < 0)
+            return false;
+        terminal->rest_size -= (uint8_t)size;
+        memmove(terminal->rest, terminal->rest + size, terminal->rest_size);
+    }
+    return true;
+}
+
+/* Takes the bytes of which the terminal took `written` when they were shown: returns how many. What
+ * it did not take of the last one's is left over. */
+static size_t settle(struct cn_terminal *terminal, const uint8_t *bytes, size_t size,
+                     size_t written)
+{
+    uint8_t shown[CN_TERMINAL_HELD + 1];
+    size_t at = 0, count = 0;
+
+    while (count < size) {
+        struct cn_terminal after = *terminal;
+        size_t more = cn_terminal_take(&after, bytes[count], shown);
+        if (more > 0 && at >= written)
+            break;
+        *terminal = after;
+        count++;
+        if (more > 0 && at + more > written) {
+            terminal->rest_size = (uint8_t)(at + more - written);
+            memcpy(terminal->rest, shown + (written - at), terminal->rest_size);
+        }
+        at += more;
+    }
+    return count;
+}
+
+static ssize_t write_terminal(struct cn_fd *fd, const struct iovec *iovecs, int iovec_count)
+{
+    uint8_t bytes[TERMINAL_STEP], shown[TERMINAL_STEP + CN_TERMINAL_HELD + 1];
+    size_t size = gather(iovecs, iovec_count, bytes, sizeof bytes), room = 0;
+    struct cn_terminal ahead = *fd->terminal;
+
+    if (!put_rest(fd))
+        return -1;
+    ahead.rest_size = 0;
+    for (size_t i = 0; i < size; i++)
+        room += cn_terminal_take(&ahead, bytes[i], shown + room);
+    ssize_t written = room > 0 ? put(fd, shown, room) : 0;
+    return written < 0 ? -1 : (ssize_t)settle(fd->terminal, bytes, size, (size_t)written);
+}
+
 enum cn_errno cn_stream_write(struct cn_fd *fd, const struct iovec *iovecs, int iovec_count,
                               size_t *count)
 {
     ssize_t size;
 
     do
-        size = write_some(fd, iovecs, iovec_count);
+        size = fd->terminal != NULL ? write_terminal(fd, iovecs, iovec_count)
+                                    : write_some(fd, iovecs, iovec_count);
     while (size < 0 && errno == EINTR);
     if (size < 0)
         return cn_errno_of_host(errno);

@@ -11,6 +11,7 @@
 #include "shim/clock.h"
 #include "shim/enter.h"
 #include "shim/stream.h"
+#include "shim/terminal.h"
 
 #define PREOPEN_RIGHTS (uint64_t)CN_RIGHTS_DIR
 #define PREOPEN_INHERITING ((uint64_t)CN_RIGHTS_DIR | CN_RIGHTS_FILE)
@@ -114,6 +115,13 @@ static enum cn_status give_stdio(struct cn_wasi *wasi, const struct cn_wasi_conf
     /* A guest takes a character device for a terminal unless it can seek. */
     fd->has_position = fd->filetype != CN_FILETYPE_DIRECTORY && !isatty(fd->host) &&
                        lseek(fd->host, 0, SEEK_CUR) >= 0;
+    if (number > 0 && isatty(fd->host)) {
+        fd->terminal = cn_alloc(cn_account_allocator(wasi->account), sizeof *fd->terminal);
+        if (fd->terminal == NULL)
+            return cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
+                           "the memory quota has no room for %s", names[number]);
+        *fd->terminal = (struct cn_terminal){.size = 0};
+    }
     fd->is_nonblocking = is_own;
     if (!is_own)
         cn_stream_own(fd);

@@ -1,11 +1,52 @@
 """What worked for people before there was a sandbox, inside it; and who a run is."""
 import os
 import pathlib
+import pty
 import socket
 import subprocess
+import termios
+import threading
 import time
 
 from bench import OWNER
+
+CALLS = """(module
+  (import "wasi_snapshot_preview1" "fd_pread"
+    (func $pread (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_tell" (func $tell (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_sync" (func $sync (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_datasync" (func $datasync (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_advise"
+    (func $advise (param i32 i64 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_filestat_get" (func $stat (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $fdstat (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pwrite"
+    (func $pwrite (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func $good (param $call i32) (param $errno i32)
+    (if (local.get $errno) (then (call $exit (local.get $call)))))
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 100))
+    (call $good (i32.const 1) (call $pread (i32.const 0) (i32.const 0) (i32.const 1)
+                                          (i64.const 10) (i32.const 8)))
+    (call $good (i32.const 2) (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $good (i32.const 3) (call $seek (i32.const 0) (i64.const 5) (i32.const 0) (i32.const 8)))
+    (call $good (i32.const 4) (call $tell (i32.const 0) (i32.const 8)))
+    (call $good (i32.const 5) (call $advise (i32.const 0) (i64.const 0) (i64.const 0)
+                                           (i32.const 2)))
+    (call $good (i32.const 6) (call $stat (i32.const 0) (i32.const 200)))
+    (call $good (i32.const 7) (call $fdstat (i32.const 0) (i32.const 200)))
+    (call $good (i32.const 8) (call $write (i32.const 1) (i32.const 0) (i32.const 1)
+                                          (i32.const 8)))
+    (call $good (i32.const 9) (call $pwrite (i32.const 1) (i32.const 0) (i32.const 1)
+                                           (i64.const 10) (i32.const 8)))
+    (call $good (i32.const 10) (call $sync (i32.const 1)))
+    (call $good (i32.const 11) (call $datasync (i32.const 1)))))
+"""
 
 
 def pipes_and_files(bench):
@@ -17,6 +58,60 @@ def pipes_and_files(bench):
         done = subprocess.run([bench.cordon, "run", bench.echo], stdin=given, stdout=taken,
                               check=True)
     assert target.read_text() == "from a file\n"
+
+
+def calls_on_files_as_streams(bench):
+    """Every call that is allowed on a standard stream that is a file."""
+    guest = bench.module("calls", CALLS)
+    source, target = bench.folder / "source", bench.folder / "target"
+    source.write_text("from a file\n" * 100)
+    for more in ((), ("--sandbox=off",)):
+        with source.open() as given, target.open("w") as taken:
+            done = subprocess.run([bench.cordon, "run", *more, guest], stdin=given, stdout=taken,
+                                  check=False)
+        assert done.returncode == 0, (more, done)
+
+
+def _on_a_terminal(bench, *arguments, given, expected):
+    """What the terminal of a run shows."""
+    ours, theirs = pty.openpty()
+    modes = termios.tcgetattr(theirs)
+    modes[1] &= ~termios.OPOST
+    modes[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(theirs, termios.TCSANOW, modes)
+    child = subprocess.Popen([bench.cordon, "run", *arguments, bench.echo], stdin=subprocess.PIPE,
+                             stdout=theirs)
+    os.close(theirs)
+    writer = threading.Thread(target=lambda: (child.stdin.write(given), child.stdin.close()))
+    writer.start()
+    shown = b""
+    try:
+        while more := os.read(ours, 1000):
+            shown += more
+    except OSError:
+        pass  # the other end has gone
+    writer.join()
+    os.close(ours)
+    assert child.wait(20) == 0
+    if shown != expected:
+        at = next((i for i, pair in enumerate(zip(shown, expected)) if pair[0] != pair[1]),
+                  min(len(shown), len(expected)))
+        raise AssertionError((len(shown), len(expected), at, shown[at - 60:at + 60],
+                              expected[at - 60:at + 60]))
+
+
+def terminals_are_shown_what_is_harmless(bench):
+    """CVE-2003-0063, CVE-2022-45872 and their like: terminals that obey what they are shown."""
+    given = (b"\033[1;32mgreen\033[0m \033]0;title\007 \033]52;c;ZXZpbA==\007 \033[6n\033[2J\033[H"
+             b" h\xc3\xa9 \xc2\x9b31m \x9b31m\n")
+    safe = (b"\033[1;32mgreen\033[0m ?]0;title\007 ?]52;c;ZXZpbA==\007 ?[6n?[2J?[H"
+            b" h\xc3\xa9 ?31m ?31m\n")
+    for mode in ("--sandbox=required", "--sandbox=off"):
+        _on_a_terminal(bench, mode, given=given, expected=safe)
+        _on_a_terminal(bench, mode, given=given * 3000, expected=safe * 3000)
+    through = subprocess.run([bench.cordon, "run", bench.echo], input=given, check=True,
+                             capture_output=True)
+    assert through.stdout == given
 
 
 def closed_streams(bench):
