@@ -257,7 +257,13 @@ def sandbox_calls():
                   for _, (name, given, check, what) in one_line_rows('sandbox.def', 'CALL')])
 
 
-TABLES = {'layers': layers, 'sandbox_calls': sandbox_calls,
+def escapes():
+    return headed(('class', 'where it happened', 'test', 'what it does'), 'escape.def', 'ESCAPE',
+                  lambda parts: (parts[0], '' if parts[1] == '-' else parts[1],
+                                 f'{code(parts[2])}: {parts[3]}', parts[4]))
+
+
+TABLES = {'escapes': escapes, 'layers': layers, 'sandbox_calls': sandbox_calls,
           'keys': keys, 'states': states, 'requests': requests, 'refusals': refusals,
           'commands': commands, 'words': words,
           'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,

@@ -9,6 +9,7 @@ import subprocess
 from bench import HERE, LAYERS, listener
 
 ROW = re.compile(r'^ACT\((\w+),\s*"([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)', re.M)
+ESCAPE = re.compile(r'^ESCAPE\("[^"]*", "[^"]*", "([^"]*)", (\w+),', re.M)
 REFUSED = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EROFS}
 ABSTRACT = f"cordon-isolation-{os.getpid()}"
 
@@ -109,6 +110,18 @@ def most_acts_meet_two_layers(bench):
     held_once = {"openat2_readable"}
     files = {row[0] for row in rows if row[0].startswith("openat")} - held_once
     assert files.isdisjoint(once), files & set(once)
+
+
+def every_known_attack_has_its_test(bench):
+    """The rows of spec/escape.def name tests that are there."""
+    del bench
+    root = HERE.parent.parent
+    rows = ESCAPE.findall((root / "spec" / "escape.def").read_text())
+    assert len(rows) >= 40, len(rows)
+    for path, name in rows:
+        text = (root / path).read_text()
+        there = re.search(rf"(?:^Test\(\w+,\s*|^def |^int |\b){name}\b", text, re.M)
+        assert there, f"{path} has no {name}"
 
 
 def the_command_has_no_door(bench):
