@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/signals.h"
 
@@ -55,6 +56,15 @@ bool cli_sandbox_user(const char *text, uint32_t *user, uint32_t *group)
     return false;
 }
 
+/* What the caller's environment says is no business of a process that a guest may take over: what
+ * was granted of it has been copied. */
+static void forget_environment(void)
+{
+    for (char **variable = environ; variable != NULL && *variable != NULL; variable++)
+        explicit_bzero(*variable, strlen(*variable));
+    clearenv();
+}
+
 bool cli_sandbox_enter(const struct cli_options *options, cordon_config_t *config,
                        struct cli_report *report)
 {
@@ -74,6 +84,7 @@ bool cli_sandbox_enter(const struct cli_options *options, cordon_config_t *confi
                      can_do_without ? " (--sandbox=best-effort goes without)" : "");
         return false;
     }
+    forget_environment();
     report->sandbox = wanted.is_best_effort ? "best-effort" : "required";
     return true;
 }

@@ -35,10 +35,19 @@ static long done(long result)
     return result < 0 ? -errno : result;
 }
 
+static int parent_number;
+static char abstract_name[100];
+
+void door_prepare(const char *parent, const char *abstract)
+{
+    parent_number = parent != NULL ? atoi(parent) : -1;
+    snprintf(abstract_name, sizeof abstract_name, "%s", abstract != NULL ? abstract : "none");
+}
+
 /* The test itself: after the filter nobody is told who that is. */
 static int parent(void)
 {
-    return atoi(getenv("CORDON_DOOR_PARENT"));
+    return parent_number;
 }
 
 static long by_openat2(const char *path, int flags)
@@ -508,10 +517,9 @@ static long use_send(int fd)
 static long use_abstract(int fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *name = getenv("CORDON_DOOR_ABSTRACT");
-    size_t size = strlen(name);
+    size_t size = strlen(abstract_name);
 
-    memcpy(address.sun_path + 1, name, size);
+    memcpy(address.sun_path + 1, abstract_name, size);
     return done(connect(fd, (struct sockaddr *)&address,
                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size)));
 }

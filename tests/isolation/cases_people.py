@@ -2,6 +2,8 @@
 import os
 import pathlib
 import pty
+import resource
+import signal
 import socket
 import subprocess
 import termios
@@ -222,6 +224,8 @@ def nothing_is_kept(bench):
 
 def no_descriptor_is_left_over(bench):
     """CVE-2024-21626: a run holds what it was granted, and no directory beside it."""
+    if not bench.is_root:
+        return "nobody else may look at a process that cannot be traced"
     root = bench.scene()
     leaked = os.open("/", os.O_RDONLY)
     child = subprocess.Popen([bench.cordon, "run", "--dir", f"{root}/in::/", bench.echo],
@@ -238,6 +242,72 @@ def no_descriptor_is_left_over(bench):
     folders = {path for path in held if os.path.isdir(path)}
     assert folders <= {str(root / "in")}, held
     assert not any(path.endswith(".wasm") for path in held), held
+    return None
+
+
+def _waiting(bench, *arguments, env=None, **how):
+    """A run that has begun and waits for its input."""
+    child = subprocess.Popen([bench.cordon, "run", *arguments, bench.echo],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             env={**os.environ, **(env or {})}, **how)
+    child.stdin.write(b"ready\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"ready\n"
+    return child
+
+
+def _hits(pid, canary):
+    """How often it stands in the memory of a process."""
+    hits = 0
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            span, modes = line.split()[:2]
+            start, end = (int(number, 16) for number in span.split("-"))
+            if "r" not in modes or "[v" in line:
+                continue
+            memory.seek(start)
+            try:
+                hits += memory.read(end - start).count(canary)
+            except OSError:
+                pass
+    return hits
+
+
+def the_environment_is_forgotten(bench):
+    """A process that was taken over finds none of its caller's secrets; the control does."""
+    if not bench.is_root:
+        return "nobody else may look at a process that cannot be traced"
+    canary = f"canary-{os.urandom(8).hex()}"
+    for mode, expected in (("--sandbox=off", False), ("--sandbox=required", True)):
+        child = _waiting(bench, mode, env={"CORDON_TEST_SECRET": canary})
+        try:
+            hits = _hits(child.pid, canary.encode())
+            assert (hits == 0) == expected, (mode, hits)
+        finally:
+            child.stdin.close()
+            child.wait(20)
+    return None
+
+
+def a_crash_leaves_no_core(bench):
+    """RLIMIT_CORE and what may be dumped; the control dumps, where the machine lets it."""
+    def unlimited():
+        most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+
+    dumped = {}
+    for mode in ("--sandbox=off", "--sandbox=required"):
+        place = bench.folder / mode
+        place.mkdir()
+        child = _waiting(bench, mode, cwd=place, preexec_fn=unlimited)
+        child.send_signal(signal.SIGSEGV)
+        _, status = os.waitpid(child.pid, 0)
+        child.returncode = -signal.SIGSEGV
+        child.stdin.close()
+        assert os.WIFSIGNALED(status), status
+        dumped[mode] = os.WCOREDUMP(status) or any(place.iterdir())
+    assert not dumped["--sandbox=required"]
+    return None if dumped["--sandbox=off"] else "nothing dumps core on this machine"
 
 
 def signals_end_it(bench):

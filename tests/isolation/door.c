@@ -12,9 +12,21 @@
 #include "host/jail.h"
 #include "include/cordon.h"
 
+/* Taken at the beginning: the sandbox wipes the environment. */
+static char *layers, *root;
+
+__attribute__((constructor)) static void take_environment(void)
+{
+    const char *names = getenv("CORDON_DOOR_LAYERS"), *folder = getenv("CORDON_DOOR_ROOT");
+
+    layers = names != NULL ? strdup(names) : NULL;
+    root = folder != NULL ? strdup(folder) : NULL;
+    door_prepare(getenv("CORDON_DOOR_PARENT"), getenv("CORDON_DOOR_ABSTRACT"));
+}
+
 static bool has_layer(const char *name)
 {
-    const char *list = getenv("CORDON_DOOR_LAYERS");
+    const char *list = layers;
     size_t size = strlen(name);
 
     for (const char *at = list; at != NULL && *at != '\0'; at += strcspn(at, " ")) {
@@ -29,7 +41,7 @@ static bool act(void *user, cordon_vm_t *vm, uint64_t *slots)
 {
     (void)user;
     (void)vm;
-    slots[0] = (uint64_t)door_act((int)slots[0], getenv("CORDON_DOOR_ROOT"));
+    slots[0] = (uint64_t)door_act((int)slots[0], root);
     return true;
 }
 
