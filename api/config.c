@@ -121,9 +121,8 @@ bool cordon_config_stdio(cordon_config_t *config, int number, int fd, cordon_err
     return true;
 }
 
-/* Takes the descriptor over, whether it succeeds or not. */
-static bool add_dir(cordon_config_t *config, int fd, const char *guest, bool read_only,
-                    cordon_error_t *error)
+bool cn_api_config_dir(cordon_config_t *config, int fd, const char *guest, bool read_only,
+                       cordon_error_t *error)
 {
     const char *kept = NULL;
 
@@ -144,7 +143,7 @@ bool cordon_config_dir(cordon_config_t *config, const char *path, const char *gu
 
     if (fd < 0)
         return cn_api_fail(error, CORDON_IO, "directory %s: %s", path, strerror(errno));
-    return add_dir(config, fd, guest, read_only, error);
+    return cn_api_config_dir(config, fd, guest, read_only, error);
 }
 
 bool cordon_config_dir_fd(cordon_config_t *config, int fd, const char *guest, bool read_only,
@@ -156,7 +155,7 @@ bool cordon_config_dir_fd(cordon_config_t *config, int fd, const char *guest, bo
     if (own < 0)
         return cn_api_fail(error, CORDON_IO, "directory %s: %s", guest, strerror(errno));
     if (S_ISDIR(status.st_mode))
-        return add_dir(config, own, guest, read_only, error);
+        return cn_api_config_dir(config, own, guest, read_only, error);
     close(own);
     return cn_api_fail(error, CORDON_MISUSE, "directory %s: the descriptor is of none", guest);
 }
@@ -220,8 +219,8 @@ static int open_listener(const struct sockaddr_storage *address, socklen_t size)
     return -1;
 }
 
-/* Takes the descriptor over, whether it succeeds or not. */
-static bool add_listener(cordon_config_t *config, int fd, uint16_t *port, cordon_error_t *error)
+bool cn_api_config_listener(cordon_config_t *config, int fd, uint16_t *port,
+                            cordon_error_t *error)
 {
     if (!grow(&config->listeners, config->listener_count, &config->listener_room,
               sizeof *config->listeners, error)) {
@@ -247,7 +246,7 @@ bool cordon_config_listen(cordon_config_t *config, const char *address, uint16_t
     int fd = open_listener(&parsed, size);
     if (fd < 0)
         return cn_api_fail(error, CORDON_IO, "listener %s: %s", address, strerror(errno));
-    return add_listener(config, fd, port, error);
+    return cn_api_config_listener(config, fd, port, error);
 }
 
 /* An option of the socket; -1 when it is no socket or has no such option. */
@@ -271,7 +270,7 @@ bool cordon_config_listener_fd(cordon_config_t *config, int fd, uint16_t *port,
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (own < 0)
         return cn_api_fail(error, CORDON_IO, "listener: %s", strerror(errno));
-    return add_listener(config, own, port, error);
+    return cn_api_config_listener(config, own, port, error);
 }
 
 /* ------------------------------------------------------------------ quotas */

@@ -57,8 +57,23 @@ struct cordon_config {
     bool preempt_everywhere, collect_everywhere, move_on_grow;
 };
 
+/* A control is a VM seen from other threads: one of this process, or a cell. */
+struct cn_ctl_ops {
+    void (*kill)(cordon_ctl_t *ctl, int signal);
+    void (*pause)(cordon_ctl_t *ctl, bool paused);
+    enum cn_status (*limit)(cordon_ctl_t *ctl, enum cn_quota quota, uint64_t value);
+    struct cn_figures (*figures)(cordon_ctl_t *ctl);
+};
+
+struct cordon_ctl {
+    const struct cn_ctl_ops *ops;
+};
+
+extern const struct cn_ctl_ops cn_api_vm_ctl;
+
 struct cordon_vm {
-    struct cn_vm vm; /* first: a control is the VM seen from other threads */
+    struct cn_vm vm; /* first */
+    struct cordon_ctl ctl;
     struct cordon_host *host;
     struct cordon_module *module;
     struct cn_arena arena;      /* charged to the VM */
@@ -73,6 +88,15 @@ struct cordon_vm {
 
 /* The module's translator, made anew when it was given up; NULL when memory is exhausted. */
 struct cn_translator *cn_api_translator(struct cordon_module *module);
+
+/* Add to what is granted, and take the descriptor over whether they succeed or not. */
+bool cn_api_config_dir(cordon_config_t *config, int fd, const char *guest, bool read_only,
+                       cordon_error_t *error);
+bool cn_api_config_listener(cordon_config_t *config, int fd, uint16_t *port,
+                            cordon_error_t *error);
+
+/* The public form of what was used. */
+void cn_api_stats(const struct cn_figures *figures, cordon_stats_t *stats);
 
 /* Writes the error; returns false, so that a caller can return it. */
 bool cn_api_fail(cordon_error_t *error, cordon_kind_t kind, const char *format, ...)

@@ -155,6 +155,7 @@ cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
     vm->vm.preempt_everywhere = config->preempt_everywhere;
     vm->vm.translate = translate_one;
     vm->vm.translate_context = module;
+    vm->ctl.ops = &cn_api_vm_ctl;
     vm->host = host;
     vm->module = module;
     pthread_mutex_init(&vm->ended_lock, NULL);
@@ -371,33 +372,13 @@ bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *a
     return taken || cn_api_fail(error, CORDON_QUOTA, "no memory left to keep a reference");
 }
 
-/* ------------------------------------------------------------------ control and figures */
-
-static void fill_stats(const struct cn_figures *figures, cordon_stats_t *stats)
-{
-    const struct cn_account *account = &figures->account;
-    const struct cn_wasi_stats *wasi = &figures->wasi;
-
-    memset(stats, 0, sizeof *stats);
-    stats->wall_ns = figures->wall_ns;
-    stats->cpu_ns = figures->cpu_ns;
-    stats->fuel = account->used[CN_QUOTA_FUEL];
-    memcpy(stats->used, account->used, sizeof stats->used);
-    memcpy(stats->peak, account->peak, sizeof stats->peak);
-    memcpy(stats->limit, account->limit, sizeof stats->limit);
-    memcpy(stats->refused, account->refused, sizeof stats->refused);
-    stats->net_in = wasi->net_in;
-    stats->net_out = wasi->net_out;
-    stats->connections = wasi->connections;
-    stats->file_read = wasi->file_read;
-    stats->file_written = wasi->file_written;
-}
+/* ------------------------------------------------------------------ figures and memory */
 
 void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
 {
     struct cn_figures now = cn_vm_figures(&vm->vm);
 
-    fill_stats(&now, stats);
+    cn_api_stats(&now, stats);
 }
 
 static void *view_of(const struct cn_memory *memory, uint64_t *size)
@@ -420,42 +401,4 @@ void *cordon_vm_memory_of(cordon_vm_t *vm, const char *name, uint64_t *size)
     if (!cn_instance_export(vm->vm.instance, bytes, &found) || found.kind != CN_EXTERN_MEMORY)
         return NULL;
     return view_of(found.memory, size);
-}
-
-cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm)
-{
-    return (cordon_ctl_t *)vm;
-}
-
-static struct cn_vm *vm_of(cordon_ctl_t *ctl)
-{
-    return &((cordon_vm_t *)ctl)->vm;
-}
-
-void cordon_ctl_kill(cordon_ctl_t *ctl, int signal)
-{
-    cn_vm_kill(vm_of(ctl), signal > 0 ? signal : 9);
-}
-
-void cordon_ctl_pause(cordon_ctl_t *ctl)
-{
-    cn_vm_pause(vm_of(ctl), true);
-}
-
-void cordon_ctl_resume(cordon_ctl_t *ctl)
-{
-    cn_vm_pause(vm_of(ctl), false);
-}
-
-bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value)
-{
-    return quota != CORDON_STACK && cordon_quota_check(quota, value, NULL) &&
-           cn_vm_limit(vm_of(ctl), (enum cn_quota)quota, value) == CN_OK;
-}
-
-void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats)
-{
-    struct cn_figures seen = cn_vm_published(vm_of(ctl));
-
-    fill_stats(&seen, stats);
 }

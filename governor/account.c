@@ -41,16 +41,28 @@ static void take(struct cn_account *account, enum cn_quota quota, uint64_t amoun
 
 /* ------------------------------------------------------------------ the pot */
 
-bool cn_pot_take(struct cn_pot *pot, uint64_t amount)
+/* How much more it would need to give so much; 0 when it has been given. */
+static uint64_t take_from(struct cn_pot *pot, uint64_t amount)
 {
     uint64_t committed = atomic_load(&pot->committed);
 
     do {
-        uint64_t size = atomic_load(&pot->size);
-        if (committed > size || amount > size - committed)
-            return false;
+        uint64_t size = atomic_load(&pot->size), wanted;
+        if (__builtin_add_overflow(committed, amount, &wanted))
+            wanted = UINT64_MAX;
+        if (wanted > size)
+            return wanted - size;
     } while (!atomic_compare_exchange_weak(&pot->committed, &committed, committed + amount));
-    return true;
+    return 0;
+}
+
+bool cn_pot_take(struct cn_pot *pot, uint64_t amount)
+{
+    uint64_t missing = take_from(pot, amount);
+
+    if (missing > 0 && pot->ask != NULL && pot->ask(pot->ask_context, missing))
+        missing = take_from(pot, amount);
+    return missing == 0;
 }
 
 void cn_pot_give(struct cn_pot *pot, uint64_t amount)

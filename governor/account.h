@@ -11,6 +11,7 @@
 #define CN_GOVERNOR_ACCOUNT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/alloc.h"
@@ -29,6 +30,9 @@ enum cn_quota {
 struct cn_pot {
     _Atomic uint64_t committed;
     _Atomic uint64_t size; /* CN_UNLIMITED: as much as is asked for */
+    /* Where there is not enough, asked to make it `amount` larger; NULL where nobody can. */
+    bool (*ask)(void *context, uint64_t amount);
+    void *ask_context;
 };
 
 /* False when there is not so much left. */

@@ -64,6 +64,13 @@ static enum cn_status set_share(struct cn_vm *vm, enum cn_quota quota, uint64_t 
                        (uint32_t)(is_weight ? limit_known(vm, CN_QUOTA_CPU_RESERVE) : value));
 }
 
+void cn_vm_told(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
+{
+    atomic_store(&vm->asked_limit[quota], value);
+    atomic_fetch_or(&vm->asked_limits, 1u << quota);
+    interrupt(vm);
+}
+
 enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value)
 {
     enum cn_status status = CN_OK;
@@ -72,12 +79,9 @@ enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value
         status = set_share(vm, quota, value);
     if (quota == CN_QUOTA_MEMORY_RESERVE)
         status = reserve(vm, value);
-    if (status != CN_OK)
-        return status;
-    atomic_store(&vm->asked_limit[quota], value);
-    atomic_fetch_or(&vm->asked_limits, 1u << quota);
-    interrupt(vm);
-    return CN_OK;
+    if (status == CN_OK)
+        cn_vm_told(vm, quota, value);
+    return status;
 }
 
 bool cn_vm_take_limits(struct cn_vm *vm)

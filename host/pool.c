@@ -248,8 +248,12 @@ static int add_worker(struct cn_pool *pool)
 static bool is_blocked(const struct worker *worker)
 {
     char path[64], text[256];
+    int process = worker->seat->process;
 
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", worker->tid);
+    if (process > 0)
+        snprintf(path, sizeof path, "/proc/%d/stat", process);
+    else
+        snprintf(path, sizeof path, "/proc/self/task/%d/stat", worker->tid);
     int file = cn_jail_open(path, O_RDONLY); /* as the sandbox allows it */
     if (file < 0)
         return false;
@@ -523,6 +527,7 @@ static enum cn_status take(struct cn_pool *pool, struct cn_seat *seat, uint32_t 
     pool->figures.seats++;
     pool->figures.reserved += reserve;
     wake(pool, seat);
+    have_looked_at(pool, cn_clock_ns(CLOCK_MONOTONIC)); /* it may wait for one that is blocked */
     return CN_OK;
 }
 

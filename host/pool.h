@@ -43,6 +43,7 @@ struct cn_seat {
      * of them, after the pool has let go of the seat: it may be freed from then on. */
     void (*turn)(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report);
     void (*over)(struct cn_seat *seat);
+    int process; /* that its turns are run by, meanwhile the worker waits; 0: the worker itself */
 
     /* The pool's. */
     uint32_t number;          /* in the pool's table */

@@ -48,16 +48,21 @@ static void is_over(struct cn_seat *seat)
     vm->ended(vm);
 }
 
-enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool, struct cn_func *const *calls,
-                           uint32_t count, void (*ended)(struct cn_vm *vm))
+void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t count)
 {
     vm->seat.turn = take_turn;
     vm->seat.over = is_over;
-    vm->ended = ended;
     vm->calls_begun = vm->call_count = 0;
     for (uint32_t i = 0; i < count && i < CN_CALLS_MAX; i++)
         vm->calls[vm->call_count++] = calls[i];
     cn_vm_take_limits(vm);
+}
+
+enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool, struct cn_func *const *calls,
+                           uint32_t count, void (*ended)(struct cn_vm *vm))
+{
+    cn_vm_prepare(vm, calls, count);
+    vm->ended = ended;
     atomic_store(&vm->pool, pool);
     enum cn_status status =
         cn_pool_take(pool, &vm->seat, (uint32_t)vm->account.limit[CN_QUOTA_WEIGHT],

@@ -116,6 +116,9 @@ void cn_vm_finish(struct cn_vm *vm);
 void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                 union cn_slot *results);
 
+/* The calls that turns of vm->seat make, one after the other; cn_vm_start says so itself. */
+void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t count);
+
 /* Gives the VM a seat in the pool, whose workers make the calls, of functions that take and give
  * nothing, until one ends otherwise than by returning. The last worker calls `ended`. Meanwhile
  * the VM is the workers': only what says so may be done from other threads. CN_OVER_QUOTA when its
@@ -134,6 +137,8 @@ void cn_vm_pause(struct cn_vm *vm, bool paused);
 /* From any thread: a quota changes before the next slice. Not STACK, which is laid out once.
  * CN_OVER_QUOTA when a reservation cannot be promised; nothing changes then. */
 CN_CHECKED enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value);
+/* The same where another process has promised what there is to be promised. */
+void cn_vm_told(struct cn_vm *vm, enum cn_quota quota, uint64_t value);
 /* Between slices, on the VM's thread: what was asked for becomes true (false when nothing was),
  * and what was used can be seen by others. */
 bool cn_vm_take_limits(struct cn_vm *vm);

@@ -447,6 +447,54 @@ CORDON_API const char *cordon_layer_key(cordon_layer_t layer);
 /* The name of the system call of that number (si_syscall of a SIGSYS), if it is one that ends the
  * process; NULL for others. Safe in signal handlers. */
 CORDON_API const char *cordon_sandbox_call(int number);
+/* ------------------------------------------------------------------ a process of its own */
+
+/* A cell: a VM that another process makes and runs, in turns that this host's workers give it. It
+ * shares CPU time and memory with the host's other VMs as if it were in this process, and a bug in
+ * Cordon that its guest makes use of reaches that process alone, which holds nothing but what the
+ * VM was given. What the process says is not believed further than its own VM: CPU time is the
+ * kernel's count of the whole process. A process that dies is an end of its VM like others. */
+typedef struct cordon_cell cordon_cell_t;
+
+/* For the module in a file, which the process will read; the descriptor stays the caller's, and so
+ * does the config, whose descriptors are sent when the cell starts. CORDON_QUOTA when the host has
+ * not the memory that is reserved. */
+CORDON_API cordon_cell_t *cordon_cell_new(cordon_host_t *host, const cordon_config_t *config,
+                                          int module, cordon_error_t *error);
+
+/* Called by the host's workers, and short: when the process has made the VM, and when all is over.
+ * If it could not be made the end is CORDON_END_ERROR, the message says why and exit_code what
+ * `cordon run` would exit with; CORDON_END_ERROR too, with exit code 125, when the process died. */
+typedef struct cordon_cell_events {
+    void (*made)(void *user, cordon_cell_t *cell);
+    void (*ended)(void *user, cordon_cell_t *cell, const cordon_result_t *result);
+    void *user;
+} cordon_cell_events_t;
+
+/* `pid` is a child of this process, which calls (or will call) cordon_cell_inside with the other
+ * end of `socket`, a pair of connected Unix stream sockets. Both are taken over, whether this
+ * succeeds or not: the cell waits for the child, and kills it if need be. Once per cell. Events may
+ * be NULL. CORDON_MISUSE without workers (cordon_host_start), CORDON_QUOTA when the reservation of
+ * CPU time cannot be promised, CORDON_IO. */
+CORDON_API bool cordon_cell_start(cordon_cell_t *cell, int pid, int socket,
+                                  const cordon_cell_events_t *events, cordon_error_t *error);
+
+/* Its control, as cordon_vm_ctl; it lives as long as the cell. A process that does not end its VM
+ * within 50 ms after cordon_ctl_kill is killed itself. */
+CORDON_API cordon_ctl_t *cordon_cell_ctl(cordon_cell_t *cell);
+/* Waits until a started cell has ended, and `ended` has returned. */
+CORDON_API void cordon_cell_wait(cordon_cell_t *cell, cordon_result_t *result);
+/* Kills what still runs, and waits for the process to end. NULL is fine. */
+CORDON_API void cordon_cell_free(cordon_cell_t *cell);
+
+/* In the child: makes the VM that comes over the socket and runs it to its end, in the turns that
+ * are given. WASI is what its imports can be joined to. Before the module is read `lock` is called
+ * (unless it is NULL): there the process gives up what the config does not need. It may fail with
+ * an error, which then is the VM's. False when there was nobody at the other end of the socket:
+ * CORDON_IO. The process should do nothing else, and exit. */
+typedef bool (*cordon_lock_fn)(void *user, cordon_config_t *config, cordon_error_t *error);
+CORDON_API bool cordon_cell_inside(int socket, cordon_lock_fn lock, void *user,
+                                   cordon_error_t *error);
 
 #ifdef __cplusplus
 }
