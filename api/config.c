@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
+#include "shim/ledger.h"
 
 #define LISTEN_BACKLOG 511
 
@@ -29,7 +30,16 @@ cordon_config_t *cordon_config_new(cordon_error_t *error)
     memcpy(config->limit, defaults.limit, sizeof config->limit);
     for (int i = 0; i < 3; i++)
         config->stdio[i] = config->own_stdio[i] = -1;
+    config->ledger_fd = -1;
     return config;
+}
+
+static void close_ledger(cordon_config_t *config)
+{
+    cn_ledger_unmap(config->ledger);
+    config->ledger = NULL;
+    if (config->ledger_fd >= 0)
+        close(config->ledger_fd);
 }
 
 void cordon_config_free(cordon_config_t *config)
@@ -47,7 +57,7 @@ void cordon_config_free(cordon_config_t *config)
     cn_free(cn_heap, config->environ, config->environ_room * sizeof *config->environ);
     cn_free(cn_heap, config->dirs, config->dir_room * sizeof *config->dirs);
     cn_free(cn_heap, config->listeners, config->listener_room * sizeof *config->listeners);
-    cn_disk_books_free(&config->books);
+    close_ledger(config);
     cn_arena_release(&config->arena);
     cn_free(cn_heap, config, sizeof *config);
 }
@@ -284,17 +294,23 @@ bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota, uint64_t
     return true;
 }
 
-bool cordon_config_books(cordon_config_t *config, cordon_vm_t *vm, cordon_error_t *error)
+bool cn_api_config_ledger(cordon_config_t *config, int fd, cordon_error_t *error)
 {
-    struct cn_disk_books books = {0};
+    struct cn_error cause = {0};
 
-    if (cn_api_is_started(vm))
-        return cn_api_fail(error, CORDON_MISUSE, "the VM has not ended");
-    if (vm->vm.wasi != NULL && cn_wasi_save_books(vm->vm.wasi, &books) != CN_OK)
-        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
-    cn_disk_books_free(&config->books);
-    config->books = books;
-    return true;
+    close_ledger(config);
+    config->ledger_fd = fd;
+    config->ledger = cn_ledger_map(fd, &cause);
+    return config->ledger != NULL || cn_api_fail_with(error, &cause);
+}
+
+bool cordon_config_ledger(cordon_config_t *config, int fd, cordon_error_t *error)
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    if (own < 0)
+        return cn_api_fail(error, CORDON_IO, "the disk's ledger: %s", strerror(errno));
+    return cn_api_config_ledger(config, own, error);
 }
 
 bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_error_t *error)

@@ -53,6 +53,7 @@ static bool join(struct inside *in, int socket, cordon_error_t *error)
         return cn_api_fail(error, CORDON_IO, "no host at the other end of the socket: %s",
                            strerror(errno));
     in->module_fd = fds[1];
+    (void)lseek(in->module_fd, 0, SEEK_SET); /* a restart reads it again */
     in->host = cordon_host_new(error);
     if (in->host == NULL)
         return false;
@@ -79,8 +80,7 @@ static bool read_module(struct inside *in, cordon_error_t *error)
         return cn_api_fail(error, CORDON_QUOTA, "no memory left");
     in->size = room + 1;
     while (done < room) {
-        /* From the beginning, wherever the descriptor stands: a restart reads it again. */
-        ssize_t count = pread(in->module_fd, in->bytes + done, room - done, (off_t)done);
+        ssize_t count = read(in->module_fd, in->bytes + done, room - done);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)

@@ -53,7 +53,8 @@ struct cordon_config {
     uint32_t arg_room, environ_room, dir_room, listener_room;
     int stdio[3], own_stdio[3]; /* own: opened anew before the sandbox, or -1 */
     uint64_t limit[CORDON_QUOTA_COUNT];
-    struct cn_disk_books books; /* that the next VM begins with */
+    int ledger_fd; /* or -1 */
+    void *ledger;  /* the same, mapped */
     bool preempt_everywhere, collect_everywhere, move_on_grow;
 };
 
@@ -94,6 +95,7 @@ bool cn_api_config_dir(cordon_config_t *config, int fd, const char *guest, bool 
                        cordon_error_t *error);
 bool cn_api_config_listener(cordon_config_t *config, int fd, uint16_t *port,
                             cordon_error_t *error);
+bool cn_api_config_ledger(cordon_config_t *config, int fd, cordon_error_t *error);
 
 /* The public form of what was used. */
 void cn_api_stats(const struct cn_figures *figures, cordon_stats_t *stats);

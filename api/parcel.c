@@ -11,13 +11,12 @@
 struct head {
     uint32_t arg_count, environ_count, dir_count, listener_count;
     uint32_t has_stdio; /* a bit for each */
-    uint32_t book_count;
-    uint64_t second_names;
+    uint32_t has_ledger;
     uint64_t limit[CORDON_QUOTA_COUNT];
     bool preempt_everywhere, collect_everywhere, move_on_grow;
 };
 
-/* After the head: records of the books, a byte per directory, then texts: arguments,
+/* After the head: a byte per directory, then texts: arguments,
  * environment, names of directories. */
 
 static size_t text_size(const char *const *texts, uint32_t count)
@@ -31,8 +30,8 @@ static size_t text_size(const char *const *texts, uint32_t count)
 
 size_t cn_parcel_size(const cordon_config_t *config)
 {
-    size_t size = sizeof(struct head) + config->books.count * sizeof *config->books.records +
-                  config->dir_count + text_size(config->args, config->arg_count) +
+    size_t size = sizeof(struct head) + config->dir_count +
+                  text_size(config->args, config->arg_count) +
                   text_size(config->environ, config->environ_count);
 
     for (uint32_t i = 0; i < config->dir_count; i++)
@@ -51,7 +50,8 @@ static uint32_t stdio_mask(const cordon_config_t *config)
 
 static uint32_t fd_count(const struct head *head)
 {
-    return (uint32_t)__builtin_popcount(head->has_stdio) + head->dir_count + head->listener_count;
+    return (uint32_t)__builtin_popcount(head->has_stdio) + head->dir_count + head->listener_count +
+           head->has_ledger;
 }
 
 static struct head head_of(const cordon_config_t *config)
@@ -59,8 +59,7 @@ static struct head head_of(const cordon_config_t *config)
     struct head head = {
         .arg_count = config->arg_count, .environ_count = config->environ_count,
         .dir_count = config->dir_count, .listener_count = config->listener_count,
-        .has_stdio = stdio_mask(config), .book_count = config->books.count,
-        .second_names = config->books.second_names,
+        .has_stdio = stdio_mask(config), .has_ledger = config->ledger_fd >= 0,
         .preempt_everywhere = config->preempt_everywhere,
         .collect_everywhere = config->collect_everywhere, .move_on_grow = config->move_on_grow,
     };
@@ -93,7 +92,6 @@ void cn_parcel_write(const cordon_config_t *config, uint8_t *bytes)
     struct head head = head_of(config);
 
     bytes = put(bytes, &head, sizeof head);
-    bytes = put(bytes, config->books.records, head.book_count * sizeof *config->books.records);
     for (uint32_t i = 0; i < head.dir_count; i++)
         *bytes++ = config->dirs[i].is_read_only;
     for (uint32_t i = 0; i < head.arg_count; i++)
@@ -113,12 +111,15 @@ void cn_parcel_fds(const cordon_config_t *config, int *fds)
         *fds++ = config->dirs[i].host;
     for (uint32_t i = 0; i < config->listener_count; i++)
         *fds++ = config->listeners[i];
+    if (config->ledger_fd >= 0)
+        *fds++ = config->ledger_fd;
 }
 
 /* ------------------------------------------------------------------ unpacking */
 
 struct reader {
     const uint8_t *at, *end;
+    struct head head;
 };
 
 /* NULL when there are not so many left. */
@@ -146,31 +147,14 @@ uint32_t cn_parcel_expects(const uint8_t *bytes, size_t size)
     if (size < sizeof head)
         return UINT32_MAX;
     memcpy(&head, bytes, sizeof head);
-    bool is_sane = head.has_stdio < 8 && head.dir_count < size && head.listener_count < 65536;
+    bool is_sane = head.has_stdio < 8 && head.has_ledger < 2 && head.dir_count < size &&
+                   head.listener_count < 65536;
     return is_sane ? fd_count(&head) : UINT32_MAX;
 }
 
-static bool take_books(cordon_config_t *config, const struct head *head, struct reader *reader)
+static bool take_texts(cordon_config_t *config, struct reader *reader, cordon_error_t *error)
 {
-    size_t size = (size_t)head->book_count * sizeof *config->books.records;
-    const void *records = take(reader, size);
-
-    if (records == NULL)
-        return false;
-    config->books.second_names = head->second_names;
-    if (head->book_count == 0)
-        return true;
-    config->books.records = cn_alloc(cn_heap, size);
-    if (config->books.records == NULL)
-        return false;
-    config->books.count = head->book_count;
-    memcpy(config->books.records, records, size);
-    return true;
-}
-
-static bool take_texts(cordon_config_t *config, const struct head *head, struct reader *reader,
-                       cordon_error_t *error)
-{
+    const struct head *head = &reader->head;
     const char *text = "";
 
     for (uint32_t i = 0; text != NULL && i < head->arg_count; i++)
@@ -189,9 +173,10 @@ static void close_all(const int *fds, uint32_t count)
 }
 
 /* Descriptors are taken over one by one; *used says how many are the config's. */
-static bool take_grants(cordon_config_t *config, const struct head *head, struct reader *reader,
-                        const uint8_t *read_only, const int *fds, uint32_t *used)
+static bool take_grants(cordon_config_t *config, struct reader *reader, const uint8_t *read_only,
+                        const int *fds, uint32_t *used)
 {
+    const struct head *head = &reader->head;
     cordon_error_t error;
 
     for (int i = 0; i < 3; i++)
@@ -206,31 +191,29 @@ static bool take_grants(cordon_config_t *config, const struct head *head, struct
     for (uint32_t i = 0; i < head->listener_count; i++)
         if (!cn_api_config_listener(config, fds[(*used)++], NULL, &error))
             return false;
-    return true;
+    return !head->has_ledger || cn_api_config_ledger(config, fds[(*used)++], &error);
 }
 
 cordon_config_t *cn_parcel_read(const uint8_t *bytes, size_t size, const int *fds,
                                 cordon_error_t *error)
 {
     cordon_config_t *config = cordon_config_new(error);
-    struct reader reader = {bytes, bytes + size};
+    struct reader reader = {.at = bytes, .end = bytes + size};
+    const struct head *head = &reader.head;
     uint32_t used = 0, expected = cn_parcel_expects(bytes, size);
-    struct head head;
 
     if (config == NULL || expected == UINT32_MAX) {
         cordon_config_free(config);
         return NULL;
     }
     cn_api_fail(error, CORDON_INTERNAL, "the description of the VM is damaged");
-    memcpy(&head, take(&reader, sizeof head), sizeof head);
-    memcpy(config->limit, head.limit, sizeof head.limit);
-    cordon_config_test_mode(config, head.preempt_everywhere, head.move_on_grow,
-                            head.collect_everywhere);
-    const uint8_t *read_only = NULL;
-    if (take_books(config, &head, &reader))
-        read_only = take(&reader, head.dir_count);
-    if (read_only != NULL && take_texts(config, &head, &reader, error) &&
-        take_grants(config, &head, &reader, read_only, fds, &used))
+    memcpy(&reader.head, take(&reader, sizeof *head), sizeof *head);
+    memcpy(config->limit, head->limit, sizeof head->limit);
+    cordon_config_test_mode(config, head->preempt_everywhere, head->move_on_grow,
+                            head->collect_everywhere);
+    const uint8_t *read_only = take(&reader, head->dir_count);
+    if (read_only != NULL && take_texts(config, &reader, error) &&
+        take_grants(config, &reader, read_only, fds, &used))
         return config;
     close_all(fds + used, expected - used);
     cordon_config_free(config);

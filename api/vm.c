@@ -49,7 +49,7 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
         .own_stdio = config->own_stdio,
         .dirs = config->dirs, .dir_count = config->dir_count,
         .listeners = config->listeners, .listener_count = config->listener_count,
-        .account = &vm->vm.account, .books = &config->books,
+        .account = &vm->vm.account, .ledger = config->ledger,
         .cpu_ns = vm_cpu_ns, .cpu_context = &vm->vm,
     };
 

@@ -51,10 +51,12 @@ enum cli_command cli_command_named(const char *name)
 const char *cli_command_near(const char *name)
 {
     const char *names[CLI_COMMAND_COUNT + 1];
+    int count = 0;
 
     for (int i = 0; i < CLI_COMMAND_COUNT; i++)
-        names[i] = commands[i].name;
-    names[CLI_COMMAND_COUNT] = NULL;
+        if (commands[i].help != NULL)
+            names[count++] = commands[i].name;
+    names[count] = NULL;
     return cordon_suggest(name, names);
 }
 
@@ -62,7 +64,9 @@ void cli_help(void)
 {
     printf("usage: cordon COMMAND ...      (cordon COMMAND --help says more of one)\n");
     for (int i = 0; i < CLI_COMMAND_COUNT; i++)
-        printf("  %-6s %-26s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        if (commands[i].help != NULL)
+            printf("  %-6s %-26s %s\n", commands[i].name, commands[i].arguments,
+                   commands[i].help);
 }
 
 void cli_help_command(enum cli_command command)
@@ -72,7 +76,7 @@ void cli_help_command(enum cli_command command)
         return;
     }
     printf("usage: cordon %s %s\n  %s\n", commands[command].name, commands[command].arguments,
-           commands[command].help);
+           commands[command].help ? commands[command].help : "(for cordon up alone)");
     for (int i = 0; i < CLI_WORD_COUNT; i++) {
         const struct word *word = &known[i];
         char left[40], letter[5] = "";

@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/run.h"
 #include "cli/wast.h"
+#include "cli/worker.h"
 
 /* Closed standard descriptors stay closed for the guest, but their numbers are taken, so that
  * no file of ours can come to stand there. */
@@ -91,6 +92,7 @@ static int (*const commands[CLI_COMMAND_COUNT])(int argc, char **argv) = {
     [CLI_COMMAND_check] = cli_check, [CLI_COMMAND_dump] = cli_dump,
     [CLI_COMMAND_build] = cli_build, [CLI_COMMAND_print] = cli_print,
     [CLI_COMMAND_wast] = cli_wast,   [CLI_COMMAND_conform] = cli_conform,
+    [CLI_COMMAND_worker] = cli_worker,
 };
 
 /* A word that is neither a command nor a file was probably meant as a command. */

@@ -9,7 +9,4 @@
 bool cli_sandbox_enter(const struct cli_options *options, cordon_config_t *config,
                        struct cli_report *report);
 
-/* "NAME", "NUMBER", either with ":GROUP"; false after one line on stderr. */
-bool cli_sandbox_user(const char *text, uint32_t *user, uint32_t *group);
-
 #endif

@@ -189,6 +189,7 @@ static bool open_host(struct up *up)
 
     host->last = &host->vms;
     host->started_ns = up_now_ns();
+    host->place = &up->place;
     host->listener = up->place.socket;
     host->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     host->cordon = cordon_host_new(&error);

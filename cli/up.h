@@ -10,6 +10,7 @@
 
 #include "cli/up_log.h"
 #include "cli/up_module.h"
+#include "cli/up_place.h"
 #include "cli/up_spec.h"
 
 #define UP_CONTROL_VERSION 1
@@ -30,16 +31,20 @@ enum up_state {
 struct up_host;
 struct up_conn;
 
-/* One life of a VM: made, run and freed, partly by other threads. */
+/* One life of a VM: made, run and freed, partly by other threads. It is a VM of this process
+ * (handle), or a process (cell); neither when it could not be made: error. */
 struct up_life {
     struct up_vm *vm;
     uv_work_t work;
     struct up_loaded loaded; /* its module */
-    cordon_vm_t *handle; /* NULL when it could not be made: error */
+    cordon_vm_t *handle;
+    cordon_cell_t *cell;
+    int pid, socket; /* of the cell's process */
     cordon_error_t error;
     int error_code; /* what `cordon run` would exit with for it */
     cordon_result_t result;
     uint64_t given[CORDON_QUOTA_COUNT]; /* the limits that it was made with */
+    _Atomic bool is_made; /* a cell's process has made it */
     _Atomic bool is_done; /* set by the worker that gave it its last turn */
     bool is_started;
 };
@@ -77,6 +82,7 @@ struct up_host {
     uint32_t vm_count, live_count; /* live: not ended */
     struct up_conn *conns;
     uint32_t conn_count;
+    const struct up_place *place;
     int listener, nothing; /* the socket; /dev/null */
     uint64_t started_ns;
     uv_poll_t accept;

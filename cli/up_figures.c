@@ -73,11 +73,13 @@ json_t *up_figures_ps(struct up_vm *vm)
     const char *near;
     cordon_quota_t weight = up_quota_named("weight", &near);
     cordon_stats_t stats;
+    bool is_process = !vm->spec.is_shared;
+    int pid = is_process ? (vm->life ? vm->life->pid : 0) : (int)getpid();
 
     up_vm_stats(vm, &stats);
     json_t *row = json_pack("{s:s, s:s, s:i, s:s, s:i, s:I, s:I, s:o, s:I, s:I, s:b, s:o}",
                             "name", vm->spec.name, "state", up_state_name(vm->state),
-                            "pid", (int)getpid(), "placement", "host",
+                            "pid", pid, "placement", is_process ? "process" : "host",
                             "millicores", (int)vm->millicores,
                             "cpu_ns", (json_int_t)stats.cpu_ns,
                             "memory", (json_int_t)stats.used[CORDON_MEMORY],

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/options.h"
+#include "cli/user.h"
 
 #define PATH_ROOM 4200
 
@@ -237,6 +238,38 @@ static bool take_count(struct reader *reader, const struct up_node *node)
     return true;
 }
 
+static bool take_process(struct reader *reader, const struct up_node *node)
+{
+    bool is_own = is_text(node) && strcmp(node->text, "own") == 0;
+
+    reader->spec->is_shared = is_text(node) && strcmp(node->text, "shared") == 0;
+    return is_own || reader->spec->is_shared || fail(reader, node, "own or shared");
+}
+
+static bool take_sandbox(struct reader *reader, const struct up_node *node)
+{
+    static const char *const modes[] = {"required", "best-effort", "off"};
+
+    for (size_t i = 0; i < 3; i++)
+        if (is_text(node) && strcmp(node->text, modes[i]) == 0) {
+            reader->spec->sandbox = modes[i];
+            return true;
+        }
+    return fail(reader, node, "required, best-effort or off");
+}
+
+static bool take_user(struct reader *reader, const struct up_node *node)
+{
+    struct up_spec *spec = reader->spec;
+    const char *why;
+
+    if (!is_text(node))
+        return fail(reader, node, "USER or USER:GROUP");
+    spec->has_user = true;
+    return cli_parse_user(node->text, &spec->user, &spec->group, &why) ||
+           up_fail(reader->fault, node->place, "%s: %.40s: %s", node->key, node->text, why);
+}
+
 /* ------------------------------------------------------------------ the file's keys */
 
 static bool take_metrics(struct reader *reader, const struct up_node *node)
@@ -356,6 +389,11 @@ static struct up_spec *new_spec(struct reader *reader, const struct up_node *nod
     spec->restart = defaults->restart;
     spec->restarts_max = defaults->restarts_max;
     spec->log_size = defaults->log_size;
+    spec->is_shared = defaults->is_shared;
+    spec->sandbox = defaults->sandbox;
+    spec->has_user = defaults->has_user;
+    spec->user = defaults->user;
+    spec->group = defaults->group;
     for (uint32_t i = 0; i < defaults->env.count; i++)
         if (!up_strings_add(&spec->env, defaults->env.items[i]))
             return NULL;

@@ -3,7 +3,7 @@
 
 #include "cli/up_life.h"
 
-void up_life_make(struct up_life *life)
+static void make_here(struct up_life *life)
 {
     struct up_host *host = life->vm->host;
     struct up_loaded *loaded = &life->loaded;
@@ -22,6 +22,24 @@ void up_life_make(struct up_life *life)
         life->error_code = 134;
 }
 
+void up_life_make(struct up_life *life)
+{
+    if (life->vm->spec.is_shared)
+        make_here(life);
+    else
+        up_cell_make(life);
+}
+
+bool up_life_is_made(const struct up_life *life)
+{
+    return life->handle != NULL || (life->cell != NULL && life->pid > 0);
+}
+
+cordon_ctl_t *up_life_ctl(const struct up_life *life)
+{
+    return life->cell != NULL ? cordon_cell_ctl(life->cell) : cordon_vm_ctl(life->handle);
+}
+
 /* On a worker of the host's. */
 static void done(void *user, cordon_vm_t *vm, const cordon_result_t *result)
 {
@@ -35,8 +53,12 @@ static void done(void *user, cordon_vm_t *vm, const cordon_result_t *result)
 
 bool up_life_start(struct up_life *life)
 {
-    if (cordon_vm_start(life->handle, done, life, &life->error))
+    if (life->cell != NULL)
+        return up_cell_start(life);
+    if (cordon_vm_start(life->handle, done, life, &life->error)) {
+        atomic_store(&life->is_made, true);
         return true;
+    }
     life->error_code = life->error.kind == CORDON_NO_EXPORT ? 127
                        : life->error.kind == CORDON_QUOTA   ? 137
                                                             : 126;
@@ -45,11 +67,13 @@ bool up_life_start(struct up_life *life)
 
 void up_life_free(struct up_life *life)
 {
+    if (life->cell != NULL) {
+        cordon_cell_free(life->cell);
+        life->cell = NULL;
+        return;
+    }
     if (life->is_started)
         cordon_vm_wait(life->handle, &life->result);
-    /* The next life pays for what this one has left on the disk. */
-    if (life->handle != NULL)
-        (void)cordon_config_books(life->vm->config, life->handle, &life->error);
     cordon_vm_free(life->handle);
     life->handle = NULL;
     up_module_release(&life->vm->host->modules, &life->loaded);

@@ -1,7 +1,9 @@
 #include "cli/up_place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,10 +134,58 @@ bool up_place_take(struct up_place *place, const char *given)
     return false;
 }
 
+/* "SOCKET.NAME.disk"; false when that is too long for a file's name. */
+static bool ledger_name(const struct up_place *place, const char *vm, char name[NAME_MAX + 1])
+{
+    const char *slash = strrchr(place->path, '/');
+
+    return snprintf(name, NAME_MAX + 1, "%s.%s.disk", slash ? slash + 1 : place->path, vm) <=
+           NAME_MAX;
+}
+
+int up_place_ledger(const struct up_place *place, const char *vm)
+{
+    char name[NAME_MAX + 1];
+
+    errno = ENAMETOOLONG;
+    return ledger_name(place, vm, name)
+               ? openat(place->folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
+               : -1;
+}
+
+void up_place_forget_ledger(const struct up_place *place, const char *vm)
+{
+    char name[NAME_MAX + 1];
+
+    if (ledger_name(place, vm, name))
+        unlinkat(place->folder, name, 0);
+}
+
+/* Those of VMs that a killed host had, and this one has not. */
+static void remove_ledgers(const struct up_place *place)
+{
+    const char *slash = strrchr(place->path, '/');
+    const char *own = slash ? slash + 1 : place->path;
+    size_t size = strlen(own);
+    int fd = openat(place->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        const char *end = strrchr(entry->d_name, '.');
+        if (end != NULL && strcmp(end, ".disk") == 0 && strncmp(entry->d_name, own, size) == 0 &&
+            entry->d_name[size] == '.')
+            unlinkat(place->folder, entry->d_name, 0);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
 void up_place_leave(struct up_place *place)
 {
     if (place->lock < 0)
         return;
+    remove_ledgers(place);
     if (place->socket >= 0)
         close(place->socket);
     remove_name(place, place->path);

@@ -13,6 +13,11 @@ struct up_place {
 /* Takes the path, instead of a host that was killed; false after one line on stderr when one
  * lives there. */
 bool up_place_take(struct up_place *place, const char *given);
+/* The file in which a VM's disk books outlive it, and a host that was killed; -1 with errno. It is
+ * removed with the VM, or by up_place_leave. */
+int up_place_ledger(const struct up_place *place, const char *vm);
+void up_place_forget_ledger(const struct up_place *place, const char *vm);
+
 /* Removes what was made. */
 void up_place_leave(struct up_place *place);
 

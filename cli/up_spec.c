@@ -17,7 +17,8 @@ void up_spec_init(struct up_spec *spec)
 #undef NONE
     };
 
-    *spec = (struct up_spec){.module_fd = -1, .log_size = UP_LOG_DEFAULT};
+    *spec = (struct up_spec){.module_fd = -1, .log_size = UP_LOG_DEFAULT,
+                             .sandbox = "required"};
     memcpy(spec->limit, defaults, sizeof spec->limit);
 }
 

@@ -39,6 +39,10 @@ struct up_spec {
     enum up_restart restart;
     uint32_t restarts_max; /* of on-failure; UINT32_MAX: any number */
     uint64_t log_size;
+    bool is_shared;      /* in the host's own process */
+    bool has_user;       /* its process becomes this one; otherwise as `cordon run` would */
+    uint32_t user, group;
+    const char *sandbox; /* "required", "best-effort", "off" */
     uint32_t count; /* of VMs of this kind; 0 in a file that says nothing about it */
 };
 

@@ -110,6 +110,7 @@ static void forget(struct up_vm *vm)
     struct up_vm **place = &host->vms;
 
     up_serve_forget(vm);
+    up_place_forget_ledger(host->place, vm->spec.name);
     while (*place != vm)
         place = &(*place)->next;
     *place = vm->next;
@@ -250,8 +251,8 @@ static void end_life(struct up_vm *vm)
 {
     struct up_life *life = vm->life;
 
-    if (life->handle != NULL)
-        cordon_vm_stats(life->handle, &vm->stats);
+    if (up_life_is_made(life))
+        cordon_ctl_stats(up_life_ctl(life), &vm->stats);
     /* This is given back. */
     vm->stats.used[CORDON_MEMORY] = vm->stats.used[CORDON_STACK] = 0;
     vm->stats.used[CORDON_FDS] = 0;
@@ -269,17 +270,26 @@ static void end_with_error(struct up_vm *vm, int code, const char *text)
     end_life(vm);
 }
 
+static void running(struct up_vm *vm)
+{
+    vm->state = vm->is_paused ? UP_PAUSED : UP_RUNNING;
+    up_say(vm->host, vm->spec.name, vm->restarts ? "started again (%llu)" : "started",
+           (unsigned long long)vm->restarts);
+    up_serve_started(vm, NULL);
+}
+
+/* It is made, or its process is there; what was asked for meanwhile holds from the beginning. */
 static void made(uv_work_t *work, int status)
 {
     struct up_life *life = work->data;
     struct up_vm *vm = life->vm;
-    cordon_ctl_t *ctl = life->handle ? cordon_vm_ctl(life->handle) : NULL;
 
     (void)status;
-    if (ctl == NULL) {
+    if (!up_life_is_made(life)) {
         end_with_error(vm, life->error_code, life->error.message);
         return;
     }
+    cordon_ctl_t *ctl = up_life_ctl(life);
     if (vm->is_killed)
         cordon_ctl_kill(ctl, vm->end.signal);
     if (vm->is_paused)
@@ -290,14 +300,10 @@ static void made(uv_work_t *work, int status)
     vm->started_ns = vm->cpu_seen_at_ns = up_now_ns();
     vm->cpu_seen_ns = 0;
     life->is_started = up_life_start(life);
-    if (!life->is_started) {
+    if (!life->is_started)
         end_with_error(vm, life->error_code, life->error.message);
-        return;
-    }
-    vm->state = vm->is_paused ? UP_PAUSED : UP_RUNNING;
-    up_say(vm->host, vm->spec.name, vm->restarts ? "started again (%llu)" : "started",
-           (unsigned long long)vm->restarts);
-    up_serve_started(vm, NULL);
+    else if (atomic_load(&life->is_made))
+        running(vm);
 }
 
 static void make_in_pool(uv_work_t *work)
@@ -325,17 +331,28 @@ static void start_life(struct up_vm *vm)
     uv_queue_work(vm->host->loop, &life->work, make_in_pool, made);
 }
 
+/* A process that made no VM says why. */
+static void reap(struct up_vm *vm)
+{
+    struct up_life *life = vm->life;
+
+    if (vm->state == UP_STARTING && atomic_load(&life->is_made))
+        running(vm);
+    if (!atomic_load(&life->is_done))
+        return;
+    vm->end = life->result;
+    if (vm->state == UP_STARTING)
+        up_serve_started(vm, life->result.message);
+    vm->state = UP_ENDED; /* or WAITING, once it is freed */
+    end_life(vm);
+}
+
 void up_vms_reap(struct up_host *host)
 {
     for (struct up_vm *vm = host->vms, *next; vm != NULL; vm = next) {
-        struct up_life *life = vm->life;
         next = vm->next;
-        if (life == NULL || !life->is_started || vm->state == UP_ENDED ||
-            !atomic_load(&life->is_done))
-            continue;
-        vm->end = life->result;
-        vm->state = UP_ENDED; /* or WAITING, once it is freed */
-        end_life(vm);
+        if (vm->life != NULL && vm->life->is_started && vm->state != UP_ENDED)
+            reap(vm);
     }
 }
 
@@ -395,6 +412,30 @@ static bool open_pipe(struct up_vm *vm, cordon_error_t *error)
 
 /* ------------------------------------------------------------------ adding */
 
+static bool writes(const struct up_spec *spec)
+{
+    for (uint32_t i = 0; i < spec->dir_count; i++)
+        if (!spec->dirs[i].read_only)
+            return true;
+    return false;
+}
+
+/* What a life leaves on the disk, the next one pays for. */
+static bool open_ledger(struct up_vm *vm, cordon_error_t *error)
+{
+    if (!writes(&vm->spec))
+        return true;
+    int fd = up_place_ledger(vm->host->place, vm->spec.name);
+    if (fd < 0) {
+        snprintf(error->message, sizeof error->message, "no file for its disk's books: %s",
+                 strerror(errno));
+        return false;
+    }
+    bool good = cordon_config_ledger(vm->config, fd, error);
+    close(fd);
+    return good;
+}
+
 static bool open_all(struct up_vm *vm, cordon_error_t *error)
 {
     const struct up_spec *spec = &vm->spec;
@@ -407,7 +448,7 @@ static bool open_all(struct up_vm *vm, cordon_error_t *error)
     }
     vm->config = up_spec_config(spec, vm->ports, error);
     up_spec_close(&vm->spec);
-    return vm->config != NULL && open_pipe(vm, error);
+    return vm->config != NULL && open_pipe(vm, error) && open_ledger(vm, error);
 }
 
 static void say_listeners(const struct up_vm *vm)
@@ -463,9 +504,9 @@ struct up_vm *up_vm_add(struct up_host *host, struct up_spec *spec, bool is_deta
 
 static cordon_ctl_t *ctl_of(const struct up_vm *vm)
 {
-    bool is_running = vm->state == UP_RUNNING || vm->state == UP_PAUSED;
+    bool is_live = vm->life != NULL && vm->life->is_started && vm->state != UP_ENDED;
 
-    return is_running ? cordon_vm_ctl(vm->life->handle) : NULL;
+    return is_live ? up_life_ctl(vm->life) : NULL;
 }
 
 void up_vm_kill(struct up_vm *vm, int signal)

@@ -43,6 +43,7 @@ struct cn_jail {
     const struct cn_jail_dir *dirs;
     uint32_t dir_count;
     int grants;          /* of enum cn_jail_grant */
+    bool dies_with_parent;
     bool is_best_effort; /* go without what the kernel lacks */
     bool has_user;       /* become `user` and `group`, and no other */
     uid_t user;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -99,11 +100,13 @@ enum cn_status cn_jail_user(struct cn_jail *jail, struct cn_error *error)
     return CN_OK;
 }
 
-/* After the change of users, which resets what may be dumped. */
+/* After the change of users, which resets what may be dumped and what follows the parent. */
 enum cn_status cn_jail_privileges(struct cn_jail *jail, struct cn_error *error)
 {
     if (prctl(PR_SET_DUMPABLE, CN_IS_SANITIZED, 0, 0, 0) != 0)
         return fail(CN_LAYER_DUMPABLE, "cannot be set", error);
+    if (jail->dies_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return fail(CN_LAYER_USER, "it would outlive its parent", error);
     jail->active[CN_LAYER_DUMPABLE] = true;
     jail->active[CN_LAYER_MDWE] = prctl(MDWE_SET, MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0;
     jail->active[CN_LAYER_NO_NEW_PRIVS] = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;

@@ -251,11 +251,13 @@ CORDON_API bool cordon_config_listener_fd(cordon_config_t *config, int fd, uint1
                                           cordon_error_t *error);
 CORDON_API bool cordon_config_limit(cordon_config_t *config, cordon_quota_t quota,
                                     uint64_t value, cordon_error_t *error);
-/* VMs made from the config from now on go on with the disk's books of this VM, which has ended and
- * had the same directories: what it added to them counts against CORDON_DISK and CORDON_INODES as
- * if the new one had. To be called before the VM is freed. */
-CORDON_API bool cordon_config_books(cordon_config_t *config, cordon_vm_t *vm,
-                                    cordon_error_t *error);
+/* Keeps the disk's books in a file, which is empty at first or was given so before: VMs made from
+ * the config go on with what stands there, one at a time, so that what a VM adds to its directories
+ * counts against CORDON_DISK and CORDON_INODES of those that come after it. It is written to as
+ * things change: a VM whose process dies has not got away with anything, and the next one compares
+ * the books with the directories first. The descriptor is duplicated; it is open for reading and
+ * writing. */
+CORDON_API bool cordon_config_ledger(cordon_config_t *config, int fd, cordon_error_t *error);
 
 /* For tests of Cordon itself: stop at every safepoint; move memory on every growth; collect the
  * heap at every allocation. */
@@ -408,6 +410,7 @@ typedef struct cordon_sandbox {
     uint32_t dir_count;
     bool has_threads;         /* cordon_host_start will be called */
     bool has_sockets;         /* the process itself sends and receives over a socket */
+    bool dies_with_parent;    /* the kernel kills it when the thread that started it ends */
     bool is_best_effort;      /* go without the layers that this kernel lacks */
     bool has_user;            /* become `user` and `group`; otherwise root becomes the owner of
                                  the first directory granted for writing, else of the first

@@ -182,7 +182,7 @@ static enum cn_errno create_at(struct opening *opening, const struct cn_place *p
         return CN_E_ISDIR;
     if (opening->dir->is_read_only)
         return CN_E_ROFS;
-    enum cn_errno error = cn_disk_prepare(disk, &inode);
+    enum cn_errno error = cn_disk_prepare(disk, place->dir, place->name, &inode);
     if (error != CN_E_SUCCESS)
         return error;
     error = cn_resolve_create(place->dir, place->name,

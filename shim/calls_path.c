@@ -71,7 +71,7 @@ static enum cn_errno make_dir(struct cn_call *call, const struct cn_place *place
 
     if (place->is_dot)
         return CN_E_EXIST;
-    enum cn_errno error = cn_disk_prepare(&call->wasi->disk, &inode);
+    enum cn_errno error = cn_disk_prepare(&call->wasi->disk, place->dir, place->name, &inode);
     if (error != CN_E_SUCCESS)
         return error;
     error = error_of(mkdirat(place->dir, place->name, 0777));
@@ -265,7 +265,7 @@ static enum cn_errno make_link(struct cn_call *call, const char *target,
 
     enum cn_errno error = check_new_name(place);
     if (error == CN_E_SUCCESS)
-        error = cn_disk_prepare(disk, &inode);
+        error = cn_disk_prepare(disk, place->dir, place->name, &inode);
     if (error != CN_E_SUCCESS)
         return error;
     error = cn_disk_resize(disk, inode, strlen(target));

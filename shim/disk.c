@@ -1,6 +1,7 @@
 #include "shim/disk.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 #define CHAINS_FIRST 64u
 #define CHAINS_MAX (1u << 24)
@@ -75,7 +76,64 @@ static enum cn_errno reserve(struct cn_disk *disk)
     return CN_E_SUCCESS;
 }
 
-static enum cn_errno new_inode(struct cn_disk *disk, struct cn_inode **result)
+/* ------------------------------------------------------------------ the ledger */
+
+/* Its state is written last, so that a crash leaves no record that is half true. */
+static void set_state(struct cn_ledger_record *record, enum cn_ledger_state state)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    record->state = state;
+}
+
+/* The inode has changed. */
+static void note(const struct cn_disk *disk, const struct cn_inode *inode)
+{
+    if (inode->number == 0 || inode->ino == 0) /* it is not there yet */
+        return;
+    struct cn_ledger_record *record = cn_ledger_at(disk->ledger, inode->number);
+    record->dev = inode->dev;
+    record->ino = inode->ino;
+    record->size = inode->size;
+    record->base_blocks = inode->base_blocks;
+    set_state(record, inode->is_gone   ? CN_LEDGER_GONE
+                      : inode->is_ours ? CN_LEDGER_OURS
+                                       : CN_LEDGER_KNOWN);
+}
+
+static void note_names(struct cn_disk *disk)
+{
+    if (disk->ledger != NULL)
+        disk->ledger->head->second_names = disk->second_names;
+}
+
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
+    return hash;
+}
+
+/* Something will be there, or not: who comes after a crash has to look. */
+static void note_intent(const struct cn_disk *disk, const struct cn_inode *inode, int dir,
+                        const char *name)
+{
+    struct stat stat;
+
+    if (inode->number == 0 || fstat(dir, &stat) != 0)
+        return;
+    struct cn_ledger_record *record = cn_ledger_at(disk->ledger, inode->number);
+    record->dir_dev = stat.st_dev;
+    record->dir_ino = stat.st_ino;
+    record->name = hash_name(name);
+    set_state(record, CN_LEDGER_INTENDED);
+}
+
+/* ------------------------------------------------------------------ inodes */
+
+/* With a record of that number, or of a new one. */
+static enum cn_errno new_inode(struct cn_disk *disk, uint32_t number, struct cn_inode **result)
 {
     enum cn_errno error = reserve(disk);
 
@@ -84,6 +142,12 @@ static enum cn_errno new_inode(struct cn_disk *disk, struct cn_inode **result)
     struct cn_inode *inode = cn_alloc(allocator_of(disk), sizeof *inode);
     if (inode == NULL)
         return CN_E_NOMEM;
+    inode->number = number;
+    if (disk->ledger != NULL && number == 0 &&
+        (inode->number = cn_ledger_take(disk->ledger)) == 0) {
+        cn_free(allocator_of(disk), inode, sizeof *inode);
+        return CN_E_NOMEM;
+    }
     disk->inode_count++;
     *result = inode;
     return CN_E_SUCCESS;
@@ -91,6 +155,8 @@ static enum cn_errno new_inode(struct cn_disk *disk, struct cn_inode **result)
 
 static void free_inode(struct cn_disk *disk, struct cn_inode *inode)
 {
+    if (inode->number != 0)
+        cn_ledger_leave(disk->ledger, inode->number);
     disk->inode_count--;
     cn_free(allocator_of(disk), inode, sizeof *inode);
 }
@@ -103,6 +169,7 @@ static void put(struct cn_disk *disk, struct cn_inode *inode, const struct stat 
     inode->ino = stat->st_ino;
     inode->next = *chain;
     *chain = inode;
+    note(disk, inode);
 }
 
 static void take_out(struct cn_disk *disk, struct cn_inode *inode)
@@ -123,6 +190,7 @@ static void set_size(struct cn_disk *disk, struct cn_inode *inode, uint64_t size
     assert(after <= before);
     cn_account_refund(disk->account, CN_QUOTA_DISK, (before - after) * CN_DISK_BLOCK);
     inode->size = size;
+    note(disk, inode);
 }
 
 /* Gives back everything that the inode cost. */
@@ -150,86 +218,147 @@ void cn_disk_init(struct cn_disk *disk, struct cn_account *account)
     *disk = (struct cn_disk){.account = account};
 }
 
+static bool outlives(const struct cn_inode *inode)
+{
+    return !inode->is_gone && (inode->is_ours || blocks_of(inode->size) != inode->base_blocks);
+}
+
 void cn_disk_release(struct cn_disk *disk)
 {
     for (uint32_t i = 0; i < disk->chain_count; i++) {
         while (disk->chains[i] != NULL) {
             struct cn_inode *inode = disk->chains[i];
             disk->chains[i] = inode->next;
+            if (outlives(inode))
+                inode->number = 0; /* its record stays */
             free_inode(disk, inode);
         }
     }
     cn_free(allocator_of(disk), disk->chains, disk->chain_count * sizeof *disk->chains);
     disk->chains = NULL;
     disk->chain_count = 0;
+    disk->ledger = NULL;
 }
 
-static bool outlives(const struct cn_inode *inode)
-{
-    return !inode->is_gone && (inode->is_ours || blocks_of(inode->size) != inode->base_blocks);
-}
+/* ------------------------------------------------------------------ going on with a ledger */
 
-enum cn_errno cn_disk_save(const struct cn_disk *disk, struct cn_disk_books *books)
+static enum cn_errno restore(struct cn_disk *disk, uint32_t number)
 {
-    *books = (struct cn_disk_books){.second_names = disk->second_names};
-    if (disk->inode_count == 0)
+    const struct cn_ledger_record record = *cn_ledger_at(disk->ledger, number);
+    struct stat stat = {.st_dev = record.dev, .st_ino = record.ino};
+    struct cn_inode *inode;
+
+    if (record.state != CN_LEDGER_KNOWN && record.state != CN_LEDGER_OURS)
         return CN_E_SUCCESS;
-    books->records = cn_alloc_array(cn_heap, disk->inode_count, sizeof *books->records);
-    if (books->records == NULL)
-        return CN_E_NOMEM;
-    uint32_t room = disk->inode_count;
+    enum cn_errno error = new_inode(disk, number, &inode);
+    if (error != CN_E_SUCCESS)
+        return error;
+    inode->size = record.size;
+    inode->base_blocks = record.base_blocks;
+    inode->is_ours = record.state == CN_LEDGER_OURS;
+    put(disk, inode, &stat);
+    cn_account_count(disk->account, CN_QUOTA_DISK,
+                     due_blocks(inode, inode->size) * CN_DISK_BLOCK);
+    cn_account_count(disk->account, CN_QUOTA_INODES, inode->is_ours);
+    return CN_E_SUCCESS;
+}
+
+/* What is of no use for who goes on. */
+static void clear(struct cn_disk *disk, uint32_t number)
+{
+    uint32_t state = cn_ledger_at(disk->ledger, number)->state;
+
+    if (state == CN_LEDGER_INTENDED && disk->intended_count < CN_INTENDED_MAX)
+        disk->intended[disk->intended_count++] = number;
+    else if (state == CN_LEDGER_INTENDED || state >= CN_LEDGER_GONE)
+        cn_ledger_leave(disk->ledger, number);
+}
+
+enum cn_errno cn_disk_restore(struct cn_disk *disk, struct cn_ledger *ledger)
+{
+    enum cn_errno error = CN_E_SUCCESS;
+
+    disk->ledger = ledger;
+    disk->second_names = ledger->head->second_names;
+    for (uint32_t number = 1; error == CN_E_SUCCESS && number <= ledger->head->count; number++) {
+        error = restore(disk, number);
+        clear(disk, number);
+    }
+    return error;
+}
+
+/* The record of what was to be created there, or 0. */
+static uint32_t intent(const struct cn_disk *disk, const struct stat *parent, const char *name)
+{
+    for (uint32_t i = 0; i < disk->intended_count; i++) {
+        uint32_t number = disk->intended[i];
+        const struct cn_ledger_record *record = cn_ledger_at(disk->ledger, number);
+        if (record->state == CN_LEDGER_INTENDED && record->dir_dev == parent->st_dev &&
+            record->dir_ino == parent->st_ino && record->name == hash_name(name))
+            return number;
+    }
+    return 0;
+}
+
+/* It was created, and the VM ended before it could be written down. */
+static void adopt(struct cn_disk *disk, const struct stat *stat, uint32_t number)
+{
+    struct cn_inode *inode;
+
+    if (new_inode(disk, number, &inode) != CN_E_SUCCESS)
+        return;
+    inode->is_ours = inode->is_found = true;
+    inode->size = S_ISDIR(stat->st_mode) ? 0 : (uint64_t)stat->st_size;
+    put(disk, inode, stat);
+    cn_account_count(disk->account, CN_QUOTA_DISK, blocks_of(inode->size) * CN_DISK_BLOCK);
+    cn_account_count(disk->account, CN_QUOTA_INODES, 1);
+}
+
+void cn_disk_found(struct cn_disk *disk, const struct stat *stat, const struct stat *parent,
+                   const char *name)
+{
+    struct cn_inode *inode = find(disk, stat->st_dev, stat->st_ino);
+    uint32_t number = inode == NULL ? intent(disk, parent, name) : 0;
+
+    if (number != 0)
+        adopt(disk, stat, number);
+    if (inode == NULL)
+        return;
+    inode->is_found = true;
+    if (S_ISREG(stat->st_mode))
+        cn_disk_measure(disk, inode, (uint64_t)stat->st_size);
+}
+
+void cn_disk_settle_found(struct cn_disk *disk, bool is_all)
+{
     for (uint32_t i = 0; i < disk->chain_count; i++) {
-        for (const struct cn_inode *inode = disk->chains[i]; inode != NULL; inode = inode->next) {
-            if (outlives(inode) && books->count < room)
-                books->records[books->count++] =
-                    (struct cn_disk_record){inode->dev, inode->ino, inode->size,
-                                            inode->base_blocks, inode->is_ours};
+        for (struct cn_inode *inode = disk->chains[i], *next; inode != NULL; inode = next) {
+            next = inode->next;
+            inode->is_gone = is_all && !inode->is_found;
+            inode->is_found = false;
+            settle(disk, inode);
         }
     }
-    struct cn_disk_record *fitting =
-        cn_resize(cn_heap, books->records, room * sizeof *fitting, books->count * sizeof *fitting);
-    if (fitting != NULL || books->count == 0)
-        books->records = fitting;
-    return CN_E_SUCCESS;
+    for (uint32_t i = 0; i < disk->intended_count; i++)
+        if (cn_ledger_at(disk->ledger, disk->intended[i])->state == CN_LEDGER_INTENDED)
+            cn_ledger_leave(disk->ledger, disk->intended[i]);
+    disk->intended_count = 0;
 }
 
-enum cn_errno cn_disk_restore(struct cn_disk *disk, const struct cn_disk_books *books)
-{
-    disk->second_names = books->second_names;
-    for (uint32_t i = 0; i < books->count; i++) {
-        const struct cn_disk_record *record = &books->records[i];
-        struct stat stat = {.st_dev = record->dev, .st_ino = record->ino};
-        struct cn_inode *inode;
-        enum cn_errno error = new_inode(disk, &inode);
-        if (error != CN_E_SUCCESS)
-            return error;
-        inode->size = record->size;
-        inode->base_blocks = record->base_blocks;
-        inode->is_ours = record->is_ours;
-        put(disk, inode, &stat);
-        cn_account_count(disk->account, CN_QUOTA_DISK,
-                         due_blocks(inode, inode->size) * CN_DISK_BLOCK);
-        cn_account_count(disk->account, CN_QUOTA_INODES, inode->is_ours);
-    }
-    return CN_E_SUCCESS;
-}
+/* ------------------------------------------------------------------ what becomes of files */
 
-void cn_disk_books_free(struct cn_disk_books *books)
-{
-    cn_free(cn_heap, books->records, books->count * sizeof *books->records);
-    *books = (struct cn_disk_books){0};
-}
-
-enum cn_errno cn_disk_prepare(struct cn_disk *disk, struct cn_inode **result)
+enum cn_errno cn_disk_prepare(struct cn_disk *disk, int dir, const char *name,
+                              struct cn_inode **result)
 {
     if (cn_account_charge(disk->account, CN_QUOTA_INODES, 1) != CN_OK)
         return CN_E_DQUOT;
-    enum cn_errno error = new_inode(disk, result);
+    enum cn_errno error = new_inode(disk, 0, result);
     if (error != CN_E_SUCCESS) {
         cn_account_refund(disk->account, CN_QUOTA_INODES, 1);
         return error;
     }
     (*result)->is_ours = true;
+    note_intent(disk, *result, dir, name);
     return CN_E_SUCCESS;
 }
 
@@ -265,6 +394,7 @@ void cn_disk_measure(struct cn_disk *disk, struct cn_inode *inode, uint64_t size
     if (found - paid > inode->base_blocks)
         inode->base_blocks = found - paid;
     inode->size = size;
+    note(disk, inode);
 }
 
 enum cn_errno cn_disk_open(struct cn_disk *disk, const struct stat *stat,
@@ -274,7 +404,7 @@ enum cn_errno cn_disk_open(struct cn_disk *disk, const struct stat *stat,
     bool is_file = S_ISREG(stat->st_mode);
 
     if (inode == NULL && is_file) {
-        enum cn_errno error = new_inode(disk, &inode);
+        enum cn_errno error = new_inode(disk, 0, &inode);
         if (error != CN_E_SUCCESS)
             return error;
         inode->size = (uint64_t)stat->st_size;
@@ -306,6 +436,7 @@ enum cn_errno cn_disk_named(struct cn_disk *disk)
         return CN_E_DQUOT;
     }
     disk->second_names++;
+    note_names(disk);
     return CN_E_SUCCESS;
 }
 
@@ -314,6 +445,7 @@ void cn_disk_unnamed(struct cn_disk *disk)
     /* Names that were there before may be removed as well; they give no credit. */
     if (disk->second_names > 0)
         disk->second_names--;
+    note_names(disk);
 }
 
 void cn_disk_unlinked(struct cn_disk *disk, const struct stat *stat)
@@ -327,6 +459,7 @@ void cn_disk_unlinked(struct cn_disk *disk, const struct stat *stat)
     if (inode == NULL)
         return;
     inode->is_gone = true;
+    note(disk, inode);
     settle(disk, inode);
 }
 
@@ -352,6 +485,7 @@ enum cn_errno cn_disk_resize(struct cn_disk *disk, struct cn_inode *inode, uint6
         if (cn_account_charge(disk->account, CN_QUOTA_DISK, amount) != CN_OK)
             return CN_E_DQUOT;
         inode->size = size;
+        note(disk, inode);
     } else {
         set_size(disk, inode, size);
     }

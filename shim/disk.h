@@ -8,8 +8,8 @@
  * the inode quota allows inodes: they fill directories. What other processes do to the files is
  * neither charged nor refunded.
  *
- * Pure bookkeeping: nothing here touches a file. Callers charge before they act and settle
- * afterwards. One thread at a time.
+ * Pure bookkeeping: nothing here changes a file but the ledger. Callers charge before they act and
+ * settle afterwards. One thread at a time.
  */
 #ifndef CN_SHIM_DISK_H
 #define CN_SHIM_DISK_H
@@ -19,8 +19,11 @@
 
 #include "governor/account.h"
 #include "shim/abi.h"
+#include "shim/ledger.h"
 
 #define CN_DISK_BLOCK 4096u
+/* A VM creates one thing at a time; more of them than this is no ledger of ours. */
+#define CN_INTENDED_MAX 16
 
 /* An inode that this VM holds open or has changed. */
 struct cn_inode {
@@ -31,6 +34,8 @@ struct cn_inode {
     uint32_t open_count;   /* descriptors of this VM */
     bool is_ours;          /* this VM created it: one of INODES is charged */
     bool is_gone;          /* its last name is gone */
+    bool is_found;         /* while books are compared with directories */
+    uint32_t number;       /* of its record in the ledger, or 0 */
 };
 
 struct cn_disk {
@@ -39,38 +44,30 @@ struct cn_disk {
     uint32_t chain_count; /* a power of two, or 0 */
     uint32_t inode_count;
     uint64_t second_names; /* added by this VM and not removed again */
-};
-
-/* What outlives the VM: an inode that it pays for, or may grow into again. */
-struct cn_disk_record {
-    uint64_t dev, ino, size, base_blocks;
-    bool is_ours;
-};
-
-/* Books for a VM that goes on where another has ended. */
-struct cn_disk_books {
-    struct cn_disk_record *records; /* on the C heap */
-    uint32_t count;
-    uint64_t second_names;
+    struct cn_ledger *ledger; /* that outlives it, or NULL */
+    uint32_t intended[CN_INTENDED_MAX]; /* records of the last VM's, while they are looked for */
+    uint32_t intended_count;
 };
 
 void cn_disk_init(struct cn_disk *disk, struct cn_account *account);
 
-/* Copies what will be left when all descriptors are closed. NOMEM, and *books is empty. */
-enum cn_errno cn_disk_save(const struct cn_disk *disk, struct cn_disk_books *books);
+/* Keeps the books in that ledger from now on, and goes on with what stands there: it is charged,
+ * whatever the limits are. NOMEM when the account has no room for it. */
+enum cn_errno cn_disk_restore(struct cn_disk *disk, struct cn_ledger *ledger);
 
-/* Enters them into books that are empty: what they say is charged, whatever the limits are. NOMEM
- * when the account has no room for the records. */
-enum cn_errno cn_disk_restore(struct cn_disk *disk, const struct cn_disk_books *books);
-
-void cn_disk_books_free(struct cn_disk_books *books);
+/* After a crash: something that is there, in that directory. And then, when that was all: what was
+ * not found is not there. */
+void cn_disk_found(struct cn_disk *disk, const struct stat *stat, const struct stat *parent,
+                   const char *name);
+void cn_disk_settle_found(struct cn_disk *disk, bool is_all);
 
 /* Forgets everything; what is charged stays charged: the files are still there. */
 void cn_disk_release(struct cn_disk *disk);
 
-/* Takes one inode from the quota and a record for what is about to be created: DQUOT, NOMEM.
- * Then either cn_disk_created or cn_disk_abandon. */
-enum cn_errno cn_disk_prepare(struct cn_disk *disk, struct cn_inode **result);
+/* Takes one inode from the quota and a record for what is about to be created under that name in
+ * a directory: DQUOT, NOMEM. Then either cn_disk_created or cn_disk_abandon. */
+enum cn_errno cn_disk_prepare(struct cn_disk *disk, int dir, const char *name,
+                              struct cn_inode **result);
 
 /* The prepared thing exists. */
 void cn_disk_created(struct cn_disk *disk, struct cn_inode *inode, const struct stat *stat);

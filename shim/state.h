@@ -29,6 +29,7 @@ struct cn_wasi {
     struct cn_strings args, environ;
     struct cn_fd_table fds;
     struct cn_disk disk;
+    struct cn_ledger ledger; /* of the disk, or empty */
     struct cn_tolls tolls;
     struct cn_wait wait;
     struct cn_wasi_stats stats;

@@ -10,6 +10,7 @@
 
 #include "shim/clock.h"
 #include "shim/enter.h"
+#include "shim/recount.h"
 #include "shim/stream.h"
 #include "shim/terminal.h"
 
@@ -236,6 +237,26 @@ static enum cn_status bind_rows(struct cn_wasi *wasi, struct cn_error *error)
     return CN_OK;
 }
 
+/* The disk's books of whoever had the ledger before; after a crash they are compared with what is
+ * there. */
+static enum cn_status go_on(struct cn_wasi *wasi, const struct cn_wasi_config *config,
+                            struct cn_error *error)
+{
+    bool is_all = true;
+
+    CN_TRY(cn_ledger_open(&wasi->ledger, config->ledger, error));
+    if (cn_disk_restore(&wasi->disk, &wasi->ledger) != CN_E_SUCCESS)
+        return cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
+                       "the memory quota has no room for the disk's books");
+    for (uint32_t i = 0; wasi->ledger.was_open && i < config->dir_count; i++)
+        if (!config->dirs[i].is_read_only)
+            is_all &= cn_recount(&wasi->disk, config->dirs[i].host);
+    if (wasi->ledger.was_open)
+        cn_disk_settle_found(&wasi->disk, is_all);
+    wasi->ledger.is_true = true;
+    return CN_OK;
+}
+
 enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi **result,
                            struct cn_error *error)
 {
@@ -255,10 +276,8 @@ enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi *
     cn_fd_table_init(&wasi->fds, config->account, &wasi->disk);
     cn_wait_init(&wasi->wait);
     enum cn_status status = bind_rows(wasi, error);
-    if (status == CN_OK && config->books != NULL &&
-        cn_disk_restore(&wasi->disk, config->books) != CN_E_SUCCESS)
-        status = cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
-                         "the memory quota has no room for the disk's books");
+    if (status == CN_OK && config->ledger != NULL)
+        status = go_on(wasi, config, error);
     if (status == CN_OK)
         status = give_all(wasi, config, error);
     if (status != CN_OK) {
@@ -277,6 +296,7 @@ void cn_wasi_free(struct cn_wasi *wasi)
     cn_fd_table_release(&wasi->fds);
     cn_wait_release(&wasi->wait);
     cn_disk_release(&wasi->disk);
+    cn_ledger_close(&wasi->ledger);
     cn_arena_release(&wasi->arena);
     cn_free(allocator, wasi, sizeof *wasi);
 }
@@ -295,11 +315,6 @@ void cn_wasi_resume(struct cn_wasi *wasi)
 {
     (void)cn_wait_resume(&wasi->wait);
     cn_wait_anew(&wasi->wait);
-}
-
-enum cn_status cn_wasi_save_books(const struct cn_wasi *wasi, struct cn_disk_books *books)
-{
-    return cn_disk_save(&wasi->disk, books) == CN_E_SUCCESS ? CN_OK : CN_NO_MEMORY;
 }
 
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi)

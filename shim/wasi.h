@@ -42,7 +42,8 @@ struct cn_wasi_config {
     const int *listeners;       /* listening stream sockets; the numbers after the directories */
     uint32_t listener_count;
     struct cn_account *account; /* must outlive the VM */
-    const struct cn_disk_books *books; /* of a VM that it goes on for; NULL for none */
+    void *ledger;               /* the disk's books are kept there (cn_ledger_map), and go on with
+                                   what it says; or NULL */
     uint64_t (*cpu_ns)(const void *context); /* CPU time that the VM has used */
     const void *cpu_context;
 };
@@ -73,10 +74,6 @@ bool cn_wasi_has_events(struct cn_wasi *wasi);
 /* Before the threads of parked calls are run again, all of them, for whatever reason: the calls
  * are made again, and wait anew when they must. */
 void cn_wasi_resume(struct cn_wasi *wasi);
-
-/* The disk's books of a VM that does not run any more, for its successor: CN_NO_MEMORY. */
-CN_CHECKED enum cn_status cn_wasi_save_books(const struct cn_wasi *wasi,
-                                             struct cn_disk_books *books);
 
 /* The counters, as they are now. */
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi);

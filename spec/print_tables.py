@@ -229,7 +229,7 @@ def refusals():
 def commands():
     return table(('command', 'what it does'),
                  [(code(f'cordon {name} {given}'), text) for _, (name, _, _, given, text)
-                  in one_line_rows('command.def', 'COMMAND')])
+                  in one_line_rows('command.def', 'COMMAND') if text != 'NULL'])
 
 
 def words():

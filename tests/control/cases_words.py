@@ -11,7 +11,7 @@ import subprocess
 import termios
 import time
 
-from host import PATIENCE, wait_for
+from host import PATIENCE, parent_of, wait_for
 
 
 def lists_vms(bench):
@@ -25,7 +25,8 @@ def lists_vms(bench):
         assert re.match(r"web +\d+ +100 .* running$", table[1]), table
         assert table[2].endswith("ended: exit code 0"), table
         web = host.ps()["web"]
-        assert web["pid"] == host.process.pid and web["memory_limit"] == 8 << 20, web
+        assert web["placement"] == "process" and web["memory_limit"] == 8 << 20, web
+        assert host.process.pid == parent_of(web["pid"]), web
         assert 0 < web["memory"] < 8 << 20 and web["restarts"] == 0, web
 
 

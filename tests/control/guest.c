@@ -58,6 +58,24 @@ static int dirty(void)
     return 0;
 }
 
+/* Creates files of 4 KiB, writes into them and removes some, until the quota is exhausted; then it
+ * has no end. */
+static int litter(void)
+{
+    static char bytes[4096];
+    char name[40];
+
+    for (int i = 0;; i++) {
+        snprintf(name, sizeof name, "/given/%d", i);
+        FILE *file = fopen(name, "w");
+        if (file == NULL || fwrite(bytes, 1, sizeof bytes, file) < sizeof bytes ||
+            fclose(file) != 0)
+            sleep(1000);
+        if (i % 3 == 0)
+            remove(name);
+    }
+}
+
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "exit";
@@ -81,5 +99,7 @@ int main(int count, char **words)
         return serve((int)number);
     if (strcmp(what, "dirty") == 0)
         return dirty();
+    if (strcmp(what, "litter") == 0)
+        return litter();
     return (int)number;
 }

@@ -13,6 +13,7 @@ import time
 import traceback
 
 import cases_life
+import cases_process
 import cases_socket
 import cases_words
 from host import Bench
@@ -38,7 +39,7 @@ def main():
     if shutil.which("clang-19") is None:
         print("SKIPPED control: clang-19 is not installed")
         return 77
-    cases = {name: case for module in (cases_words, cases_life, cases_socket)
+    cases = {name: case for module in (cases_words, cases_life, cases_process, cases_socket)
              for name, case in vars(module).items()
              if callable(case) and getattr(case, "__module__", "") == module.__name__
              and not name.startswith("_")}

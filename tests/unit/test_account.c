@@ -107,7 +107,7 @@ Test(account, the_allocator_charges_and_refunds_exactly)
 /* What each has committed is the larger of what it uses and what it has reserved. */
 Test(account, a_pot_keeps_what_is_reserved)
 {
-    struct cn_pot pot = {0, 1000};
+    struct cn_pot pot = {.size = 1000};
     struct cn_account a, b;
 
     cn_account_init(&a);
@@ -140,7 +140,7 @@ Test(account, a_pot_keeps_what_is_reserved)
 
 Test(account, a_pot_holds_through_random_changes)
 {
-    struct cn_pot pot = {0, 100000};
+    struct cn_pot pot = {.size = 100000};
     struct cn_account accounts[8];
     uint64_t seed = 1;
 

@@ -1,4 +1,7 @@
+#include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "shim/state.h"
 #include "wasi_fixture.h"
@@ -472,13 +475,22 @@ static void live_again(struct play *play)
     struct guest *guest = &play->guest;
 
     memset(play->fds, 0, sizeof play->fds);
-    cr_assert_eq(cn_wasi_save_books(guest->wasi, &guest->books), CN_OK);
     cn_wasi_free(guest->wasi);
     cr_expect_eq(guest->account.used[CN_QUOTA_MEMORY], 0);
     guest->account.used[CN_QUOTA_DISK] = 0;
     guest->account.used[CN_QUOTA_INODES] = 0;
     guest_start(guest, false);
-    cn_disk_books_free(&guest->books);
+}
+
+static void use_ledger(struct guest *guest)
+{
+    struct cn_error error;
+
+    int fd = memfd_create("ledger", MFD_CLOEXEC);
+
+    guest->ledger = cn_ledger_map(fd, &error);
+    cr_assert_not_null(guest->ledger);
+    close(fd);
 }
 
 static void play_game(uint64_t seed)
@@ -489,6 +501,7 @@ static void play_game(uint64_t seed)
     guest_prepare(&play.guest);
     if (seed % 2 == 0)
         plant_old_files(&play.guest, held);
+    use_ledger(&play.guest);
     guest_start(&play.guest, false);
     play.guest.account.limit[CN_QUOTA_DISK] = 150000;
     play.guest.account.limit[CN_QUOTA_INODES] = 10;
@@ -513,6 +526,7 @@ static void play_game(uint64_t seed)
             close(held[i]);
     }
     old_count = 0;
+    cn_ledger_unmap(play.guest.ledger);
     guest_finish(&play.guest);
 }
 
@@ -520,4 +534,82 @@ Test(disk, books_agree_with_the_tree_after_every_random_step, .timeout = 120)
 {
     for (uint64_t seed = 1; seed <= 12; seed++)
         play_game(seed);
+}
+
+/* Plays until it is killed. */
+static void play_on(struct play *play)
+{
+    guest_start(&play->guest, false);
+    for (;;) {
+        if (pick(play, 3) == 0)
+            play_path(play);
+        else
+            play_fd(play);
+    }
+}
+
+/* A process dies in the middle of anything, again and again; who goes on with its ledger finds
+ * what it had added, no more and no less. */
+static void play_deadly_game(uint64_t seed)
+{
+    struct play play = {.random = seed};
+    int held[4] = {-1, -1, -1, -1};
+    old_count = 0;
+    guest_prepare(&play.guest);
+    if (seed % 2 == 0)
+        plant_old_files(&play.guest, held);
+    use_ledger(&play.guest);
+
+    for (int round = 0; round < 60; round++) {
+        play.guest.account.limit[CN_QUOTA_DISK] = 150000;
+        play.guest.account.limit[CN_QUOTA_INODES] = 10;
+        pid_t child = fork();
+        if (child == 0)
+            play_on(&play);
+        usleep(pick(&play, 4000) + 500);
+        kill(child, SIGKILL);
+        cr_assert_eq(waitpid(child, NULL, 0), child);
+        for (int i = 0; i <= round; i++)
+            pick(&play, 3); /* so that the next child plays another game */
+        guest_start(&play.guest, false);
+        struct usage usage = recount(&play.guest);
+        cr_expect_eq(play.guest.account.used[CN_QUOTA_DISK], usage.bytes,
+                     "seed %llu, round %d: %llu, not %llu bytes", (unsigned long long)seed, round,
+                     (unsigned long long)play.guest.account.used[CN_QUOTA_DISK],
+                     (unsigned long long)usage.bytes);
+        cr_expect_eq(play.guest.account.used[CN_QUOTA_INODES], usage.inodes, "round %d", round);
+        cn_wasi_free(play.guest.wasi);
+        play.guest.account.used[CN_QUOTA_DISK] = play.guest.account.used[CN_QUOTA_INODES] = 0;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (held[i] >= 0)
+            close(held[i]);
+    }
+    old_count = 0;
+    guest_start(&play.guest, false);
+    cn_ledger_unmap(play.guest.ledger);
+    guest_finish(&play.guest);
+}
+
+Test(disk, books_survive_a_process_that_is_killed, .timeout = 120)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++)
+        play_deadly_game(seed);
+}
+
+Test(disk, what_is_no_ledger_is_refused, .timeout = 20)
+{
+    struct cn_ledger ledger;
+    struct cn_error error;
+    int fd = memfd_create("other", MFD_CLOEXEC);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    cr_expect_null(cn_ledger_map(fd, &error), "too short");
+    cr_assert_eq(ftruncate(fd, 0), 0);
+    void *map = cn_ledger_map(fd, &error);
+    cr_assert_not_null(map);
+    cr_assert_eq(pwrite(fd, "text", 4, 0), 4);
+    cr_expect_eq(cn_ledger_open(&ledger, map, &error), CN_MISUSE, "of something else");
+    cn_ledger_unmap(map);
+    close(fd);
 }

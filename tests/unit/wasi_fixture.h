@@ -30,7 +30,7 @@ struct guest {
     struct cn_memory memory;
     struct cn_thread thread;
     struct cn_wasi *wasi;
-    struct cn_disk_books books; /* that it begins with */
+    void *ledger;            /* the books are kept there, or NULL */
     uint32_t wakes;
     const char *module;
     char root[64];           /* a directory of the host: descriptor 3, "/" */
@@ -98,7 +98,7 @@ static inline void guest_start(struct guest *guest, bool is_read_only)
         .dirs = dirs,
         .dir_count = 1,
         .account = &guest->account,
-        .books = &guest->books,
+        .ledger = guest->ledger,
         .cpu_ns = guest_cpu_ns,
     };
 

@@ -1,0 +1,146 @@
+"""Processes of VMs: what they are, and what becomes of VMs, books and files when one dies."""
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+
+from host import parent_of, wait_for
+
+
+def _status(pid, key):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(key + ":"):
+            return line.split()[1:]
+    return []
+
+
+def _is_gone(pid):
+    """Zombies are as good as gone: whoever inherits them waits for them, or does not."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return _status(pid, "State")[0] == "Z"
+    return True
+
+
+def has_a_process_each(bench):
+    vms = {"a": "args: [sleep]", "b": "args: [sleep]", "c": "args: [sleep], process: shared"}
+    with bench.host(vms) as host:
+        for name in vms:
+            host.wait(name, state="running")
+        rows = host.ps()
+        assert [rows[name]["placement"] for name in vms] == ["process", "process", "host"], rows
+        assert rows["c"]["pid"] == host.process.pid, rows
+        pids = {rows["a"]["pid"], rows["b"]["pid"]}
+        assert len(pids) == 2 and {parent_of(pid) for pid in pids} == {host.process.pid}, rows
+        for pid in pids:
+            # Sealed before it has read the module: no privileges, a filter, no names of files.
+            assert _status(pid, "NoNewPrivs") == ["1"] and _status(pid, "Seccomp") == ["2"]
+            assert int(_status(pid, "CapEff")[0], 16) == 0
+            assert os.geteuid() != 0 or "0" not in _status(pid, "Uid"), _status(pid, "Uid")
+            assert _status(pid, "Threads") == ["1"]
+        host.run("kill", "a")
+        host.wait("a", state="ended")
+        wait_for("its end", lambda: _is_gone(rows["a"]["pid"]))
+        assert host.ps()["b"]["state"] == "running"
+
+
+def becomes_who_is_asked_for(bench):
+    vms = {"a": "args: [sleep], user: '1234:4321'", "b": "args: [sleep], sandbox: 'off'"}
+    with bench.host(vms) as host:
+        if os.geteuid() != 0:
+            return "root alone can become somebody else"
+        pid = host.wait("a", state="running")["pid"]
+        assert _status(pid, "Uid")[1] == "1234" and _status(pid, "Gid")[1] == "4321"
+        pid = host.wait("b", state="running")["pid"]
+        assert _status(pid, "Seccomp") == ["0"]
+    return None
+
+
+def outlives_its_processes(bench):
+    """One that is killed is an end of its VM; the policy says what follows."""
+    vms = {"again": "args: [sleep], restart: on-failure", "once": "args: [sleep]",
+           "other": "args: [spin]"}
+    with bench.host(vms, options=["--stay"], code=1) as host:
+        pids = {name: host.wait(name, state="running")["pid"] for name in vms}
+        os.kill(pids["again"], signal.SIGKILL)
+        os.kill(pids["once"], signal.SIGSEGV)
+        row = host.wait("once", state="ended")
+        assert row["exit_code"] == 125 and "signal 11" in row["end"], row
+        row = host.wait("again", state="running", restarts=1)
+        assert row["pid"] != pids["again"], row
+        # Stopped by somebody else it does not answer: what is asked of it happens all the same.
+        os.kill(row["pid"], signal.SIGSTOP)
+        host.run("kill", "-s", "TERM", "again")
+        row = host.wait("again", state="ended")
+        assert row["end"] == "killed, signal 15", row
+        assert host.ps()["other"]["pid"] == pids["other"]
+
+
+def leaves_no_orphans(bench):
+    """Its processes end with a host that is killed, and the next one takes its place."""
+    with bench.host({"a": "args: [spin]", "b": "args: [sleep]"}, code=-signal.SIGKILL) as host:
+        pids = [host.wait(name, state="running")["pid"] for name in ("a", "b")]
+        os.kill(host.process.pid, signal.SIGKILL)
+        host.process.wait()
+        wait_for("their ends", lambda: all(_is_gone(pid) for pid in pids))
+        assert host.path.exists()
+        bench.run("up", "--background", "--linger", "100ms", "--host", "h.sock")
+        wait_for("its end", lambda: not host.path.exists())
+
+
+def _usage(folder):
+    """Bytes and inodes that are charged for what lies there."""
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    return sum((size + 4095) // 4096 * 4096 for size in sizes), len(sizes)
+
+
+def _books(host):
+    quotas = host.stats("a")["quotas"]
+    return quotas["disk"]["used"], quotas["inodes"]["used"]
+
+
+def _is_full(host, folder):
+    """And what is charged is what lies there."""
+    return _books(host)[0] == 400 << 10 and _books(host) == _usage(folder)
+
+
+def _litter(bench):
+    folder = bench.folder / "given"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder, {"a": "args: [litter], dirs: ['given::/given'], restart: always, "
+                         "quotas: {disk: 400k, inodes: 1000}"}
+
+
+def _wait_for_files(folder):
+    """Some, and by no means all."""
+    wait_for("files", lambda: len(list(folder.iterdir())) > 20)
+
+
+def keeps_the_books_of_who_is_killed(bench):
+    """What is charged is what lies there, of all lives together."""
+    folder, vms = _litter(bench)
+    with bench.host(vms) as host:
+        pid = host.wait("a", state="running")["pid"]
+        _wait_for_files(folder)
+        os.kill(pid, signal.SIGKILL)
+        host.wait("a", state="running", restarts=1)
+        wait_for("the quota", lambda: _is_full(host, folder))
+        assert (bench.folder / "h.sock.a.disk").exists()
+    assert not (bench.folder / "h.sock.a.disk").exists()
+
+
+def keeps_the_books_over_its_own_end(bench):
+    """The host is killed, with all VMs; the one that takes its place goes on with their books."""
+    folder, vms = _litter(bench)
+    with bench.host(vms, code=-signal.SIGKILL) as host:
+        pid = host.wait("a", state="running")["pid"]
+        _wait_for_files(folder)
+        host.process.kill()
+        host.process.wait()
+        wait_for("its end", lambda: _is_gone(pid))
+    before = _usage(folder)
+    assert before[0] > 20 * 4096
+    with bench.host(vms) as host:
+        wait_for("the quota", lambda: _is_full(host, folder))
+    assert not list(bench.folder.glob("h.sock.*")), list(bench.folder.glob("h.sock.*"))
