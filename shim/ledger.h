@@ -30,7 +30,7 @@ enum cn_ledger_state {
 
 struct cn_ledger_record {
     uint64_t dev, ino, size, base_blocks;
-    uint64_t dir_dev, dir_ino, name; /* where it was intended: a directory, and a hash of the name */
+    uint64_t dir_dev, dir_ino, name; /* where it was intended: directory, name (hashed) */
     uint32_t state;
     uint32_t reserved;
 };

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = 5  # seconds until a test gives up; nothing is measured
+PATIENCE = 30  # seconds until a test gives up; nothing is measured
 
 
 def wait_for(what, condition):
