@@ -1,5 +1,6 @@
 #include "cli/sandbox.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
