@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -156,30 +157,66 @@ static void gather(struct facts *facts)
                  ? ", writable by this user" : "");
 }
 
-/* ------------------------------------------------------------------ saying it */
+/* ------------------------------------------------------------------ a trial */
 
-static bool is_enough(const cordon_sandbox_report_t *offered)
+struct trial {
+    bool stood;                   /* the sandbox was entered, and its self-check passed */
+    cordon_sandbox_report_t what; /* which layers stood */
+    cordon_error_t why;           /* when it was not */
+};
+
+/* In a process of its own, as it is for good. */
+static void try_it(struct trial *trial)
 {
-    for (int i = 0; i < CORDON_LAYER_COUNT; i++)
-        if (layers[i].is_required && !offered->active[i])
-            return false;
-    return true;
+    const cordon_sandbox_t wanted = {.is_best_effort = true};
+    int pipes[2];
+
+    memset(trial, 0, sizeof *trial);
+    snprintf(trial->why.message, sizeof trial->why.message, "no process could be had for it");
+    fflush(stdout);
+    if (pipe(pipes) != 0)
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        trial->stood = cordon_sandbox_enter(&wanted, &trial->what, &trial->why);
+        _exit(write(pipes[1], trial, sizeof *trial) == sizeof *trial ? 0 : 1);
+    }
+    close(pipes[1]);
+    struct trial result;
+    if (child > 0 && read(pipes[0], &result, sizeof result) == sizeof result)
+        *trial = result;
+    close(pipes[0]);
+    if (child > 0)
+        waitpid(child, NULL, 0);
 }
 
-static void print(const cordon_sandbox_report_t *offered, const struct facts *facts)
+/* ------------------------------------------------------------------ saying it */
+
+static bool is_enough(const struct trial *trial)
+{
+    for (int i = 0; i < CORDON_LAYER_COUNT; i++)
+        if (layers[i].is_required && !trial->what.active[i])
+            return false;
+    return trial->stood;
+}
+
+static void print(const cordon_sandbox_report_t *offered, const struct trial *trial,
+                  const struct facts *facts)
 {
     for (int i = 0; i < facts->count; i++)
         printf("%-20s %s\n", facts->list[i].key, facts->list[i].value);
-    printf("%-20s ABI %d\n\nlayers of a run's sandbox (--sandbox):\n", "landlock",
-           offered->landlock_abi);
+    printf("%-20s ABI %d\n\nlayers of a run's sandbox (--sandbox), as a trial found them:\n",
+           "landlock", offered->landlock_abi);
     for (int i = 0; i < CORDON_LAYER_COUNT; i++)
         printf("  %-18s %-8s %s%s%s\n", cordon_layer_key((cordon_layer_t)i),
-               offered->active[i]        ? "yes"
+               trial->what.active[i]     ? "stands"
                : layers[i].is_required   ? "MISSING"
                                          : "no",
                layers[i].what, offered->active[i] ? "" : "; needs ",
                offered->active[i] ? "" : layers[i].needs);
-    printf("\n%s\n", is_enough(offered)
+    if (!trial->stood)
+        printf("\n%s\n", trial->why.message);
+    printf("\n%s\n", is_enough(trial)
                          ? "every required layer is there: runs are locked in by default"
                          : "a required layer is missing: runs need --sandbox=best-effort, "
                            "which goes without it");
@@ -188,13 +225,15 @@ static void print(const cordon_sandbox_report_t *offered, const struct facts *fa
                "else nobody\n");
 }
 
-static void print_json(const cordon_sandbox_report_t *offered, const struct facts *facts)
+static void print_json(const cordon_sandbox_report_t *offered, const struct trial *trial,
+                       const struct facts *facts)
 {
     printf("{\"ready\": %s, \"landlock_abi\": %d, \"layers\": {",
-           is_enough(offered) ? "true" : "false", offered->landlock_abi);
+           is_enough(trial) ? "true" : "false", offered->landlock_abi);
     for (int i = 0; i < CORDON_LAYER_COUNT; i++)
-        printf("%s\"%s\": {\"offered\": %s, \"required\": %s}", i ? ", " : "",
+        printf("%s\"%s\": {\"offered\": %s, \"stands\": %s, \"required\": %s}", i ? ", " : "",
                cordon_layer_key((cordon_layer_t)i), offered->active[i] ? "true" : "false",
+               trial->what.active[i] ? "true" : "false",
                layers[i].is_required ? "true" : "false");
     printf("}, \"machine\": {");
     for (int i = 0; i < facts->count; i++) {
@@ -249,18 +288,18 @@ int cli_doctor(int argc, char **argv)
     cordon_sandbox_report_t offered;
     struct facts facts = {.count = 0};
     struct cli_words words;
+    struct trial trial;
 
     if (!cli_words_parse(&words, CLI_COMMAND_doctor, argc, argv))
         return 125;
     cordon_sandbox_probe(&offered);
-    if (words.value[CLI_WORD_calls] != NULL) {
-        print_calls();
-        return is_enough(&offered) ? 0 : 1;
-    }
+    try_it(&trial);
     gather(&facts);
-    if (words.value[CLI_WORD_json] != NULL)
-        print_json(&offered, &facts);
+    if (words.value[CLI_WORD_calls] != NULL)
+        print_calls();
+    else if (words.value[CLI_WORD_json] != NULL)
+        print_json(&offered, &trial, &facts);
     else
-        print(&offered, &facts);
-    return is_enough(&offered) ? 0 : 1;
+        print(&offered, &trial, &facts);
+    return is_enough(&trial) ? 0 : 1;
 }

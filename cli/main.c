@@ -24,7 +24,7 @@ static bool keep_stdio(struct cli_options *options)
         if (fcntl(i, F_GETFD) >= 0)
             continue;
         options->is_closed[i] = true;
-        if (open("/", O_PATH | O_CLOEXEC) != i)
+        if (open("/dev/null", O_PATH | O_CLOEXEC) != i && open("/", O_PATH | O_CLOEXEC) != i)
             return false;
     }
     return true;

@@ -363,6 +363,7 @@ int cli_run(const struct cli_options *options)
 
     run.report = (struct cli_report){.module = options->module, .status = "error",
                                      .exit_code = 125, .quota = CORDON_QUOTA_COUNT};
+    cli_sandbox_begin(options);
     cli_signals_catch();
     if (options->meta != NULL) {
         run.meta = open(options->meta, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -135,6 +135,13 @@ def streams_that_are_sockets(bench):
     assert child.wait(20) == 0 and got == b"over a socket"
 
 
+def a_module_that_a_shell_substitutes(bench):
+    """By the number of a descriptor, which is closed once it is open anew."""
+    done = subprocess.run(["bash", "-c", f"{bench.cordon} run <(cat {bench.nothing})"],
+                          check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done
+
+
 def a_module_from_standard_input(bench):
     done = bench.run("-", stdin='(module (memory (export "memory") 1) (func (export "_start")))')
     assert done.returncode == 0, done
@@ -223,24 +230,25 @@ def nothing_is_kept(bench):
 
 
 def no_descriptor_is_left_over(bench):
-    """CVE-2024-21626: a run holds what it was granted, and no directory beside it."""
+    """CVE-2024-21626: a run holds what it was granted, and nothing that its caller left open."""
     if not bench.is_root:
         return "nobody else may look at a process that cannot be traced"
     root = bench.scene()
-    leaked = os.open("/", os.O_RDONLY)
-    child = subprocess.Popen([bench.cordon, "run", "--dir", f"{root}/in::/", bench.echo],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        child.stdin.write(b"ready\n")
-        child.stdin.flush()
-        child.stdout.readline()
-        held = [os.readlink(path) for path in pathlib.Path(f"/proc/{child.pid}/fd").iterdir()]
-    finally:
-        child.stdin.close()
-        child.wait(20)
-        os.close(leaked)
+    leaked = [os.open("/", os.O_RDONLY), os.open(root / "secret", os.O_RDWR)]
+    for mode in ("--sandbox=off", "--sandbox=required"):
+        child = _waiting(bench, mode, "--dir", f"{root}/in::/", pass_fds=leaked)
+        try:
+            held = [os.readlink(path) for path in pathlib.Path(f"/proc/{child.pid}/fd").iterdir()]
+        finally:
+            child.stdin.close()
+            child.wait(20)
+        if mode == "--sandbox=off":
+            assert {"/", str(root / "secret")} <= set(held), held
+    for fd in leaked:
+        os.close(fd)
     folders = {path for path in held if os.path.isdir(path)}
     assert folders <= {str(root / "in")}, held
+    assert str(root / "secret") not in held, held
     assert not any(path.endswith(".wasm") for path in held), held
     return None
 
