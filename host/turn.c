@@ -7,6 +7,8 @@
 
 /* How often the test mode preempts between two looks at the clocks. */
 #define CN_TEST_ROUNDS 1000
+/* A slice is run in so many parts, some 5 us each. */
+#define PARTS 200
 
 /* ------------------------------------------------------------------ ends */
 
@@ -131,27 +133,71 @@ static void after_host_call(void *context, struct cn_thread *thread)
     thread->fuel = 0;
 }
 
-/* Runs until a slice is used up or something stops the guest. The test mode's slices end at the
- * next safepoint; many are run in a row, because the clocks cost more than they do. */
+/* Runs for so much fuel at most, and charges what of it was used. */
+static enum cn_stop run_part(struct cn_vm *vm, int64_t fuel, uint64_t *used)
+{
+    vm->withheld_fuel = 0;
+    enum cn_stop stop = cn_thread_run(vm->thread, fuel);
+    uint64_t spent = (uint64_t)(fuel - vm->thread->fuel - vm->withheld_fuel);
+
+    cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, spent);
+    *used += spent;
+    return stop;
+}
+
+/* Whether nothing but used up fuel has stopped it, and there is more for what comes next. */
+static bool could_go_on(const struct cn_vm *vm, enum cn_stop stop)
+{
+    return stop == CN_STOP_FUEL && vm->withheld_fuel == 0 &&
+           cn_account_left(&vm->account, CN_QUOTA_FUEL) >= cn_thread_due(vm->thread);
+}
+
+/* In parts, between which the clock is looked at: fuel can become a hundred times dearer from one
+ * moment to the next, when a guest begins to touch memory for the first time. */
+static enum cn_stop run_parts(struct cn_vm *vm, uint64_t *used)
+{
+    int64_t left = next_slice(vm);
+    const int64_t part = left / PARTS + 1;
+    enum cn_stop stop;
+
+    do {
+        int64_t due = (int64_t)cn_thread_due(vm->thread);
+        int64_t fuel = part > due ? part : due;
+        if (fuel > left)
+            fuel = left;
+        left -= fuel;
+        stop = run_part(vm, fuel, used);
+    } while (left > 0 && left >= (int64_t)cn_thread_due(vm->thread) && could_go_on(vm, stop) &&
+             cn_clock_ns(CLOCK_MONOTONIC) < vm->slice_end_ns);
+    return stop;
+}
+
+/* The test mode's slices end at the next safepoint; many are run in a row, because the clocks cost
+ * more than they do. */
+static enum cn_stop run_rounds(struct cn_vm *vm)
+{
+    int rounds = CN_TEST_ROUNDS;
+    uint64_t used = 0;
+    enum cn_stop stop;
+
+    do
+        stop = run_part(vm, next_slice(vm), &used);
+    while (--rounds > 0 && could_go_on(vm, stop));
+    return stop;
+}
+
+/* Runs until a slice is used up or something stops the guest. */
 static enum cn_stop run_slice(struct cn_vm *vm)
 {
-    int rounds = vm->preempt_everywhere ? CN_TEST_ROUNDS : 1;
-    uint64_t cpu = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    enum cn_stop stop;
-    uint64_t used;
+    uint64_t cpu = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID), used = 0;
 
     vm->slice_end_ns = cn_clock_ns(CLOCK_MONOTONIC) + vm->slice_ns;
     vm->thread->on_host_call = after_host_call;
     vm->thread->on_host_call_context = vm;
-    do {
-        int64_t slice = next_slice(vm);
-        vm->withheld_fuel = 0;
-        stop = cn_thread_run(vm->thread, slice);
-        used = (uint64_t)(slice - vm->thread->fuel - vm->withheld_fuel);
-        cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, used);
-    } while (--rounds > 0 && stop == CN_STOP_FUEL && vm->withheld_fuel == 0 &&
-             cn_account_left(&vm->account, CN_QUOTA_FUEL) >= cn_thread_due(vm->thread));
-    if (stop == CN_STOP_FUEL && vm->withheld_fuel == 0 && !vm->preempt_everywhere)
+    if (vm->preempt_everywhere)
+        return run_rounds(vm);
+    enum cn_stop stop = run_parts(vm, &used);
+    if (stop == CN_STOP_FUEL && vm->withheld_fuel == 0)
         cn_pace_learn(&vm->pace, used, cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
     return stop;
 }
