@@ -40,7 +40,7 @@ static char abstract_name[100];
 
 void door_prepare(const char *parent, const char *abstract)
 {
-    parent_number = parent != NULL ? atoi(parent) : -1;
+    parent_number = parent != NULL ? atoi(parent) : getppid();
     snprintf(abstract_name, sizeof abstract_name, "%s", abstract != NULL ? abstract : "none");
 }
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from bench import HERE, LAYERS, listener
 
@@ -95,6 +96,65 @@ def every_act_is_stopped_by_its_layers(bench):
         for number, row in enumerate(_rows()):
             wrong += _one_act(bench, number, row)
     assert not wrong, "\n".join(wrong)
+    return None
+
+
+IN_A_WORKER = """(module
+  (import "door" "act" (func $act (param i32) (result i64)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (call $exit (select (i32.const 1) (i32.const 42)
+      (i64.lt_s (call $act (i32.const %d)) (i64.const 0))))))"""
+
+
+def _in_workers(bench, rows, env):
+    """How a VM for each act ended, under a host: its rows of `ps`, by name."""
+    root = bench.scene()
+    path = bench.folder / "host.sock"
+    lines = ["vms:"]
+    for number, row in enumerate(rows):
+        module = bench.module(f"act-{number}", IN_A_WORKER % number)
+        lines.append(f"  {row[0]}: {{module: {module}, dirs: [{root}/in::/]}}")
+    file = bench.folder / "host.yaml"
+    file.write_text("\n".join(lines) + "\n")
+    host = subprocess.Popen([bench.door, "up", file, "--stay", "--host", path],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                            env={**os.environ, "CORDON_DOOR_ROOT": str(root),
+                                 "CORDON_DOOR_ABSTRACT": ABSTRACT, **env})
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            shown = subprocess.run([bench.cordon, "ps", "--json", "--host", path], check=False,
+                                   capture_output=True, text=True)
+            vms = json.loads(shown.stdout) if shown.returncode == 0 else []
+            if vms and all(vm["state"] == "ended" for vm in vms):
+                return {vm["name"]: vm for vm in vms}
+            time.sleep(0.05)
+        raise AssertionError(f"the host's VMs do not end: {vms}")
+    finally:
+        host.terminate()
+        host.wait(20)
+
+
+def every_act_is_stopped_in_a_worker(bench):
+    """The process of a VM of `cordon up`, against its host too; the control has no layers."""
+    rows = _rows()
+    with listener(ABSTRACT):
+        stopped = _in_workers(bench, rows, {})
+        killed = 0
+        for name, vm in stopped.items():
+            by_filter = vm["exit_code"] == 125 and "signal 31" in vm["end"]
+            assert by_filter or vm["exit_code"] == 1, (name, vm)
+            killed += by_filter
+        assert killed >= 40, killed
+        if not bench.is_root:
+            return None
+        free = _in_workers(bench, rows, {"CORDON_DOOR_LAYERS": ""})
+        through = [name for name, vm in free.items() if vm["exit_code"] not in (1, 125)]
+        assert len(through) >= 50, through
+    print(f"    {len(rows)} acts, {killed} of them ended the worker; without layers "
+          f"{len(through)} get through")
     return None
 
 

@@ -5,9 +5,11 @@
  * put up; all when it is not set. */
 #include "door.h"
 
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "host/jail.h"
 #include "include/cordon.h"
@@ -22,6 +24,27 @@ __attribute__((constructor)) static void take_environment(void)
     layers = names != NULL ? strdup(names) : NULL;
     root = folder != NULL ? strdup(folder) : NULL;
     door_prepare(getenv("CORDON_DOOR_PARENT"), getenv("CORDON_DOOR_ABSTRACT"));
+}
+
+/* A worker is started without an environment; the door's variables go with it. */
+int __real_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, char *const words[],
+                       char *const environment[]);
+int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, char *const words[],
+                       char *const environment[]);
+int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, char *const words[],
+                       char *const environment[])
+{
+    char *ours[8] = {NULL};
+    int count = 0;
+
+    (void)environment;
+    for (char **variable = environ; *variable != NULL && count < 7; variable++)
+        if (strncmp(*variable, "CORDON_DOOR", 11) == 0)
+            ours[count++] = *variable;
+    return __real_posix_spawn(pid, path, actions, attributes, words, ours);
 }
 
 static bool has_layer(const char *name)

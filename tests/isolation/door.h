@@ -2,7 +2,7 @@
 #ifndef CN_TESTS_DOOR_H
 #define CN_TESTS_DOOR_H
 
-/* The number of another process, and the name of its abstract socket. */
+/* The number of another process (NULL: this one's parent), and the name of its abstract socket. */
 void door_prepare(const char *parent, const char *abstract);
 
 /* 0 or more when it got through; -errno when it was refused. `root` is the folder of the test: a
