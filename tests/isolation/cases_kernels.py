@@ -67,6 +67,38 @@ def echo_on_linux_6_1(bench):
     assert done.returncode == 0 and done.stdout == "one\ntwo\n", done
 
 
+# What puts the layers up, and who is named when it fails.
+STEPS = {"prlimit64": "limits", "capset": "user", "prctl:4": "dumpable", "prctl:38": "no_new_privs",
+         "landlock_restrict_self": "landlock", "landlock_add_rule": "landlock"}
+
+
+def a_step_that_fails_ends_the_run(bench):
+    """No layer is left out without a word, whichever call fails."""
+    root = bench.scene()
+    for call, layer in STEPS.items():
+        done = bench.run("--dir", f"{root}/in::/", bench.nothing,
+                         before=(bench.old_kernel, f"fail:{call}"))
+        assert done.returncode == 125, (call, done)
+        assert f"layer {layer}" in done.stderr, (call, done.stderr)
+    done = bench.run("--dir", f"{root}/in::/", bench.nothing,
+                     before=(bench.old_kernel, "fail:getppid"))
+    assert done.returncode == 0, done
+
+
+def a_user_that_cannot_be_changed_is_said(bench):
+    """As in a user namespace with root alone: Landlock holds, and the report says who it is."""
+    if not bench.is_root:
+        return "this is not root"
+    root = bench.scene()
+    before = (bench.old_kernel, "fail:setresuid")
+    done = bench.run("--user", "4321", bench.nothing, before=before)
+    assert done.returncode == 125 and "layer user" in done.stderr, done
+    done, report = bench.report("--dir", f"{root}/in::/", bench.nothing, before=before)
+    assert done.returncode == 0 and report["sandbox"]["user"] == 0, (done, report)
+    assert "landlock" in report["sandbox"]["layers"], report
+    return None
+
+
 def roots_directories_need_landlock(bench):
     """Whatever --sandbox says: with root's number nothing else keeps it from root's files."""
     if not bench.is_root:

@@ -1,6 +1,8 @@
 /* Runs a command as if the kernel lacked something:
  *
  *   old_kernel openat2 | landlock | seccomp | mdwe | linux-6.1  COMMAND...
+ *   old_kernel fail:CALL  COMMAND...           that call fails with EPERM
+ *   old_kernel fail:prctl:OPTION  COMMAND...   one option of prctl, by its number, does
  *
  * linux-6.1 is the kernel of Debian 12: Landlock ABI 2, which refuses what later versions know,
  * and neither PR_SET_MDWE nor mseal. A filter answers in the kernel's stead; where an answer is a
@@ -38,11 +40,28 @@ static void refuse_prctl(scmp_filter_ctx filter, unsigned option)
                           SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, option)), "rule");
 }
 
+static void fail_call(scmp_filter_ctx filter, const char *name)
+{
+    if (strncmp(name, "prctl:", 6) == 0) {
+        must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1,
+                              SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
+                                      (unsigned)atoi(name + 6))), "rule");
+        return;
+    }
+    int call = seccomp_syscall_resolve_name(name);
+    must(call == __NR_SCMP_ERROR ? -EINVAL : 0, name);
+    refuse(filter, call, EPERM);
+}
+
 /* Whether the answers are this process's to give. */
 static int fill(scmp_filter_ctx filter, const char *what)
 {
     int is_61 = strcmp(what, "linux-6.1") == 0;
 
+    if (strncmp(what, "fail:", 5) == 0) {
+        fail_call(filter, what + 5);
+        return 0;
+    }
     if (strcmp(what, "openat2") == 0)
         refuse(filter, SCMP_SYS(openat2), ENOSYS);
     else if (strcmp(what, "landlock") == 0)
