@@ -50,7 +50,7 @@ static const char guest_fill_small[] =
     "(module (memory (export \"memory\") 1024)"
     FOR_EVER("(memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x3fe0000))" COUNT) ")";
 
-/* Does cheap work for a while, then touches a gigabyte of fresh pages, one byte each, and gives them
+/* Does cheap work for a while, then touches a gigabyte of fresh pages, a byte each, and gives them
  * back. */
 static const char guest_touch[] =
     "(module"
