@@ -39,6 +39,7 @@ struct row {
 #define ANY {0, 0, 0}
 #define AND ,
 #define IS(argument, value) {argument, UINT32_MAX, value}
+#define IS_NULL(argument) {argument, UINT64_MAX, 0}
 #define ONLY(argument, bits) {argument, UINT32_MAX & ~(uint64_t)(bits), 0}
 #define HAS(argument, bits) {argument, bits, bits}
 /* The signal that glibc changes the user of all threads by. */

@@ -194,6 +194,18 @@ static long act_open_by_handle(void)
     return result == -ESTALE ? 0 : result; /* there is no such file */
 }
 
+/* Where only the lower half of the pointer is zero. */
+static long act_utimensat_path(void)
+{
+    char *place = mmap((void *)(0x77ull << 32), 4096, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+    if (place == MAP_FAILED)
+        return -ENOTSUP;
+    snprintf(place, 4096, "%s", at.file);
+    return done(syscall(SYS_utimensat, AT_FDCWD, place, NULL, 0));
+}
+
 static long act_inotify(void)
 {
     return done(syscall(SYS_inotify_init1, 0));
