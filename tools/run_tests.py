@@ -144,6 +144,7 @@ def suites(quick):
         ('wasi-guests-asan', ['tests/wasi/run_guests.py', asan], False),
         ('wasi-testsuite', ['tests/wasi/run_suite.py', cordon], True),
         ('isolation', ['tests/isolation/run.py', cordon], True),
+        ('isolation-asan', ['tests/isolation/run.py', asan, '--sanitized'], False),
         ('isolation-gcc', ['tests/isolation/run.py', gcc], False),
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
