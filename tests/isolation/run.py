@@ -4,8 +4,9 @@ begin at all, and that what worked for people without it works inside.
 
     tests/isolation/run.py CORDON [--sanitized] [NAME...]
 
-Builds with a sanitizer are left what sanitizers need, so of these only the rest is tested. The acts of acts.def are tried from inside through the door binary, which is the same command with
-one import more (door.c).
+Builds with a sanitizer are left what sanitizers need, so of these only the rest is tested. The acts
+of acts.def are tried from inside through the door binary, which is the same command with one import
+more (door.c).
 """
 import pathlib
 import shutil
