@@ -16,6 +16,7 @@ import time
 import traceback
 
 import cases_acts
+import cases_filters
 import cases_kernels
 import cases_people
 from bench import Bench
@@ -47,7 +48,7 @@ def main():
         return 77
     names = [word for word in sys.argv[2:] if word != "--sanitized"]
     is_sanitized = "--sanitized" in sys.argv
-    modules = (cases_people, cases_kernels) + (() if is_sanitized else (cases_acts,))
+    modules = (cases_people, cases_kernels) + (() if is_sanitized else (cases_filters, cases_acts))
     cases = {name: case for module in modules
              for name, case in vars(module).items()
              if callable(case) and getattr(case, "__module__", "") == module.__name__
