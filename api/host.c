@@ -130,6 +130,19 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
     return cn_api_fail(error, CORDON_QUOTA, "no memory left to start the VM");
 }
 
+static void torn_down(struct cn_vm *inner)
+{
+    set_started((struct cordon_vm *)inner, false);
+}
+
+void cn_api_tear_down(struct cordon_vm *vm)
+{
+    set_started(vm, true);
+    if (cn_vm_tear_down(&vm->vm, vm->host->pool, torn_down) != CN_OK)
+        set_started(vm, false); /* then whoever frees it does it all */
+    cn_api_vm_wait(vm);
+}
+
 bool cn_api_is_started(struct cordon_vm *vm)
 {
     pthread_mutex_lock(&vm->ended_lock);

@@ -9,6 +9,7 @@
 #include "api/cell.h"
 #include "api/internal.h"
 #include "api/parcel.h"
+#include "host/clock.h"
 #include "host/inside.h"
 
 /* As much as any module may have. */
@@ -136,6 +137,16 @@ static void give_back(struct inside *in)
         close(in->module_fd);
 }
 
+/* In turns: what it holds is wiped and given back in the VM's own time. */
+static void free_vm(struct inside *in)
+{
+    cn_inside_publish(&in->inside, &in->vm->vm);
+    while (!cn_vm_give_back(&in->vm->vm, cn_clock_ns(CLOCK_MONOTONIC) + in->inside.page->slice_ns))
+        cn_inside_yield(&in->inside);
+    cordon_vm_free(in->vm);
+    in->vm = NULL;
+}
+
 static void run(struct inside *in, int socket, cordon_lock_fn lock, void *user)
 {
     struct cn_last_words words = {.result = {.end = CORDON_END_ERROR, .exit_code = 125,
@@ -150,9 +161,7 @@ static void run(struct inside *in, int socket, cordon_lock_fn lock, void *user)
         snprintf(words.result.message, sizeof words.result.message, "%.255s", error.message);
     }
     if (in->vm != NULL)
-        cn_inside_publish(&in->inside, &in->vm->vm);
-    cordon_vm_free(in->vm); /* in its own time */
-    in->vm = NULL;
+        free_vm(in);
     cn_inside_end(&in->inside, &words, sizeof words);
 }
 

@@ -113,6 +113,8 @@ bool cn_api_fail_with(cordon_error_t *error, const struct cn_error *cause);
 
 /* Whether the host's workers have the VM. */
 bool cn_api_is_started(struct cordon_vm *vm);
+/* Has the host's workers give back the VM's memory, in turns that count as its own, and waits. */
+void cn_api_tear_down(struct cordon_vm *vm);
 /* Waits until the host's workers have done with the VM. */
 void cn_api_vm_wait(struct cordon_vm *vm);
 

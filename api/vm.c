@@ -169,6 +169,9 @@ cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
     return NULL;
 }
 
+/* What takes longer than a turn to give back is given back in turns. */
+#define LARGE (1u << 20)
+
 void cordon_vm_free(cordon_vm_t *vm)
 {
     if (vm == NULL)
@@ -176,6 +179,8 @@ void cordon_vm_free(cordon_vm_t *vm)
     if (cn_api_is_started(vm))
         cn_vm_kill(&vm->vm, SIGKILL);
     cn_api_vm_wait(vm);
+    if (vm->host->pool != NULL && vm->vm.account.used[CN_QUOTA_MEMORY] > LARGE)
+        cn_api_tear_down(vm);
     cn_vm_release(&vm->vm);
     cn_arena_release(&vm->arena);
     cn_vm_take_limits(&vm->vm); /* a reservation that it has not taken note of */

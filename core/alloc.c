@@ -3,15 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/wipe.h"
+
+/* The C library may leave a copy behind where it moves a block, so it is not left to move any. */
+static void *move(void *old, size_t old_size, size_t new_size)
+{
+    void *block = malloc(new_size);
+
+    if (block == NULL)
+        return NULL;
+    memcpy(block, old, old_size);
+    cn_wipe(old, old_size);
+    free(old);
+    return block;
+}
+
+/* What is given back is wiped: it may have been a guest's. */
 static void *heap_resize(void *context, void *old, size_t old_size, size_t new_size)
 {
     (void)context;
-    (void)old_size;
-    if (new_size == 0) {
-        free(old);
-        return NULL;
-    }
-    return realloc(old, new_size);
+    if (old == NULL)
+        return malloc(new_size);
+    if (new_size > old_size)
+        return move(old, old_size, new_size);
+    cn_wipe((char *)old + new_size, old_size - new_size);
+    if (new_size > 0)
+        return realloc(old, new_size);
+    free(old);
+    return NULL;
 }
 
 const struct cn_allocator cn_heap = {heap_resize, NULL};

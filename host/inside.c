@@ -135,6 +135,12 @@ static void report(struct cn_inside *inside, const struct cn_turn_report *report
     cn_baton_pass(page, CN_BATON_HOST);
 }
 
+void cn_inside_yield(struct cn_inside *inside)
+{
+    report(inside, &(struct cn_turn_report){.wait_set = -1});
+    wait_for_turn(inside);
+}
+
 void cn_inside_serve(struct cn_inside *inside, struct cn_vm *vm)
 {
     struct cn_turn_report turn = {.wait_set = -1};

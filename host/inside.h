@@ -22,6 +22,9 @@ void cn_inside_release(struct cn_inside *inside);
 /* Runs the VM, whose calls are prepared (cn_vm_prepare), to its end. Its last turn goes on. */
 void cn_inside_serve(struct cn_inside *inside, struct cn_vm *vm);
 
+/* Ends this turn, which was not the VM's last one, and waits for the next. */
+void cn_inside_yield(struct cn_inside *inside);
+
 /* What the VM has used, with the next report. */
 void cn_inside_publish(struct cn_inside *inside, const struct cn_vm *vm);
 

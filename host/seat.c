@@ -1,6 +1,7 @@
 /* A VM in a pool: its seat's two functions. */
 #include <stddef.h>
 
+#include "host/clock.h"
 #include "host/turn.h"
 
 static struct cn_vm *vm_of(struct cn_seat *seat)
@@ -46,6 +47,24 @@ static void is_over(struct cn_seat *seat)
 
     atomic_store(&vm->pool, NULL);
     vm->ended(vm);
+}
+
+static void take_last_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report)
+{
+    uint64_t cpu = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+    report->is_over =
+        cn_vm_give_back(vm_of(seat), cn_clock_ns(CLOCK_MONOTONIC) + slice_ns);
+    report->used_ns = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+}
+
+enum cn_status cn_vm_tear_down(struct cn_vm *vm, struct cn_pool *pool,
+                               void (*ended)(struct cn_vm *vm))
+{
+    vm->seat.turn = take_last_turn;
+    vm->seat.over = is_over;
+    vm->ended = ended;
+    return cn_pool_take(pool, &vm->seat, (uint32_t)vm->account.limit[CN_QUOTA_WEIGHT], 0);
 }
 
 void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t count)

@@ -6,6 +6,9 @@
 #include "host/turn.h"
 #include "host/waiter.h"
 
+/* Wiped and unmapped between two looks at the clock: some 50 us. */
+#define GIVE_BACK_STEP (512u << 10)
+
 void cn_vm_init(struct cn_vm *vm)
 {
     memset(vm, 0, sizeof *vm);
@@ -29,18 +32,33 @@ void cn_vm_leave(struct cn_vm *vm)
     vm->is_working = false;
 }
 
-void cn_vm_release(struct cn_vm *vm)
+/* What is quickly done, and comes first: whoever uses memory is gone. */
+static void close_down(struct cn_vm *vm)
 {
     cn_wasi_free(vm->wasi);
     if (vm->store != NULL)
         cn_task_drop_all(vm);
     cn_thread_free(vm->first_task.thread);
+    vm->wasi = NULL;
+    vm->first_task.thread = vm->thread = NULL;
+}
+
+bool cn_vm_give_back(struct cn_vm *vm, uint64_t until_ns)
+{
+    close_down(vm);
+    while (vm->store != NULL && !cn_store_give_back(vm->store, GIVE_BACK_STEP))
+        if (cn_clock_ns(CLOCK_MONOTONIC) >= until_ns)
+            return false;
+    return true;
+}
+
+void cn_vm_release(struct cn_vm *vm)
+{
+    (void)cn_vm_give_back(vm, UINT64_MAX);
     cn_store_free(vm->store);
     atomic_store(&vm->shared_waiter, NULL);
     cn_waiter_free(vm->waiter);
     pthread_mutex_destroy(&vm->lock);
-    vm->wasi = NULL;
-    vm->first_task.thread = vm->thread = NULL;
     vm->store = NULL;
     vm->waiter = NULL;
 }

@@ -103,8 +103,11 @@ void cn_vm_init(struct cn_vm *vm);
 void cn_vm_enter(struct cn_vm *vm);
 void cn_vm_leave(struct cn_vm *vm);
 
-/* Gives back everything that the VM holds; it may be half made. */
+/* Gives back everything that the VM holds, wiped; it may be half made. */
 void cn_vm_release(struct cn_vm *vm);
+/* The first and longer part of that, until then; true when it is done. From the first time on the
+ * VM can only be released. */
+bool cn_vm_give_back(struct cn_vm *vm, uint64_t until_ns);
 
 /* Begins a call of a function of the instance: cn_vm_turn (host/turn.h) makes it go on, and
  * cn_vm_finish comes after its end. After another end than DONE nothing runs any more. */
@@ -126,6 +129,11 @@ void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t coun
 CN_CHECKED enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool,
                                       struct cn_func *const *calls, uint32_t count,
                                       void (*ended)(struct cn_vm *vm));
+
+/* Gives the VM a seat once more, in whose turns it is given back (cn_vm_give_back); then `ended` is
+ * called. CN_NO_MEMORY. */
+CN_CHECKED enum cn_status cn_vm_tear_down(struct cn_vm *vm, struct cn_pool *pool,
+                                          void (*ended)(struct cn_vm *vm));
 
 /* From any thread, or a signal handler: the guest ends at its next safepoint, or at once when it
  * waits. `signal` is what cn_end reports, above 0. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/wipe.h"
 #include "vm/roots.h"
 #include "vm/types.h"
 
@@ -121,6 +122,7 @@ static void *map_pages(struct cn_store *store, uint64_t size)
 
 static void unmap_pages(struct cn_store *store, void *at, uint64_t size)
 {
+    cn_wipe_pages(at, size);
     munmap(at, size);
     cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
 }
@@ -608,6 +610,26 @@ enum cn_status cn_heap_open(struct cn_store *store)
     return CN_OK;
 }
 
+bool cn_heap_give_back(struct cn_store *store)
+{
+    struct cn_heap *heap = store->heap;
+
+    for (uint32_t i = 0; heap != NULL && i < CLASS_COUNT; i++) {
+        struct block *block = heap->blocks[i];
+        if (block == NULL)
+            continue;
+        heap->blocks[i] = block->next;
+        free_block(store, block);
+        return false;
+    }
+    struct large *large = heap != NULL ? heap->larges : NULL;
+    if (large == NULL)
+        return true;
+    heap->larges = large->next;
+    free_large(store, large);
+    return false;
+}
+
 void cn_heap_close(struct cn_store *store)
 {
     struct cn_heap *heap = store->heap;
@@ -619,17 +641,7 @@ void cn_heap_close(struct cn_store *store)
         store->handles = handle->next;
         cn_free(store->allocator, handle, sizeof *handle);
     }
-    for (uint32_t i = 0; i < CLASS_COUNT; i++) {
-        while (heap->blocks[i] != NULL) {
-            struct block *block = heap->blocks[i];
-            heap->blocks[i] = block->next;
-            free_block(store, block);
-        }
-    }
-    while (heap->larges != NULL) {
-        struct large *large = heap->larges;
-        heap->larges = large->next;
-        free_large(store, large);
-    }
+    while (!cn_heap_give_back(store))
+        continue;
     cn_free(store->allocator, heap, sizeof *heap);
 }

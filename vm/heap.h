@@ -108,6 +108,9 @@ void cn_handle_free(struct cn_store *store, struct cn_handle *handle);
 
 CN_CHECKED enum cn_status cn_heap_open(struct cn_store *store);
 void cn_heap_close(struct cn_store *store);
+/* Wipes and gives back one of its blocks; true when none is left. No collection is under way, and
+ * nothing of the guest's will run any more. */
+bool cn_heap_give_back(struct cn_store *store);
 
 /* The collector found a reference of one of the three hierarchies. */
 void cn_heap_mark(struct cn_heap *heap, uint64_t reference);

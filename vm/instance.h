@@ -146,6 +146,9 @@ CN_CHECKED enum cn_status cn_store_new(struct cn_store **result, struct cn_accou
 
 /* Frees every instance, memory and table in it. NULL is fine. */
 void cn_store_free(struct cn_store *store);
+/* Wipes and gives back a part of what it holds, at most about so much; true when nothing large is
+ * left. It has no threads any more, and can only be freed. */
+bool cn_store_give_back(struct cn_store *store, uint64_t most);
 
 /* A host function that modules of this store can import. `type` must outlive the store. */
 CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_func **result,

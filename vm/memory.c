@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/wipe.h"
 #include "vm/store.h"
 
 #define HOST_PAGE ((uint64_t)4096)
@@ -78,14 +79,26 @@ static void drop_grave(struct cn_memory *memory)
     memory->grave = NULL;
 }
 
+bool cn_memory_give_back(struct cn_store *store, struct cn_memory *memory, uint64_t most)
+{
+    uint64_t room = footprint(memory->size);
+    uint64_t part = room < most ? room : most;
+    uint8_t *end = memory->base + (room - part);
+
+    if (part == 0)
+        return true;
+    cn_wipe_pages(end, part);
+    munmap(end, part);
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, part);
+    memory->size = room - part;
+    return part == room;
+}
+
 void cn_memory_release(struct cn_store *store, struct cn_memory *memory)
 {
     drop_grave(memory);
     cn_sleep_forget(&memory->sleepers);
-    if (memory->size > 0) {
-        munmap(memory->base, footprint(memory->size));
-        cn_account_refund(store->account, CN_QUOTA_MEMORY, footprint(memory->size));
-    }
+    (void)cn_memory_give_back(store, memory, UINT64_MAX);
     memory->base = (uint8_t *)&store->nothing;
     memory->size = 0;
 }

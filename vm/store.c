@@ -73,6 +73,27 @@ static void free_host_memories(struct cn_store *store)
     }
 }
 
+/* One memory's last part, if there is any left. */
+static bool give_back_memory(struct cn_store *store, uint64_t most)
+{
+    for (struct cn_instance *instance = store->instances; instance != NULL;
+         instance = instance->next) {
+        const struct cn_module *module = instance->module;
+        for (uint32_t i = module->imported_memory_count; i < module->memory_count; i++)
+            if (!cn_memory_give_back(store, instance->memories[i], most))
+                return false;
+    }
+    for (struct cn_host_memory *host = store->memories; host != NULL; host = host->next)
+        if (!cn_memory_give_back(store, &host->memory, most))
+            return false;
+    return true;
+}
+
+bool cn_store_give_back(struct cn_store *store, uint64_t most)
+{
+    return give_back_memory(store, most) && cn_heap_give_back(store);
+}
+
 void cn_store_free(struct cn_store *store)
 {
     if (store == NULL)

@@ -22,6 +22,9 @@ CN_CHECKED enum cn_status cn_memory_init(struct cn_store *store, struct cn_memor
                                          const struct cn_memory_type *type, uint32_t number,
                                          struct cn_error *error);
 void cn_memory_release(struct cn_store *store, struct cn_memory *memory);
+/* Wipes and gives back `most` bytes of its end, or all that there are; true when nothing is left.
+ * Nothing of the guest's may run any more. */
+bool cn_memory_give_back(struct cn_store *store, struct cn_memory *memory, uint64_t most);
 
 /* As above; all elements are null. */
 CN_CHECKED enum cn_status cn_table_init(struct cn_store *store, struct cn_table *table,

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/wipe.h"
 #include "handlers_made.h"
 #include "vm/edge.h"
 #include "vm/exception.h"
@@ -81,6 +82,7 @@ void cn_thread_free(struct cn_thread *thread)
     if (thread->next != NULL)
         thread->next->link = thread->link;
     cn_account_refund(store->account, CN_QUOTA_MEMORY, stack_in_use(thread));
+    cn_wipe_pages(thread->stack, stack_in_use(thread));
     munmap(thread->stack, thread->stack_size);
     cn_free(store->allocator, thread->switches,
             thread->switch_room * sizeof *thread->switches);

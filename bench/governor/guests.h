@@ -50,12 +50,13 @@ static const char guest_fill_small[] =
     "(module (memory (export \"memory\") 1024)"
     FOR_EVER("(memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x3fe0000))" COUNT) ")";
 
-/* Does cheap work for a while, then touches a gigabyte of fresh pages, a byte each, and gives them
- * back. */
+/* Does cheap work for a while, then touches a gigabyte of fresh pages, one byte each, and gives
+ * them back. */
 static const char guest_touch[] =
     "(module"
     "(import \"cordon\" \"memory_discard\" (func $discard (param i32 i32) (result i32)))"
-    "(memory (export \"memory\") 16385) (global $i (mut i32) (i32.const 0))"
+    "(memory (export \"memory\") 16385)"
+    "(global $i (mut i32) (i32.const 0))"
     FOR_EVER("(global.set $i (i32.const 40000000))"
              "(loop $w (global.set $i (i32.sub (global.get $i) (i32.const 1)))"
              "  (br_if $w (global.get $i)))"
