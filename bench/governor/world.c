@@ -49,13 +49,20 @@ void world_init(struct world *world, uint32_t workers)
 void world_release(struct world *world)
 {
     for (uint32_t i = 0; i < world->count; i++)
-        cordon_ctl_kill(cordon_vm_ctl(world->vms[i]), 9);
+        if (world->vms[i] != NULL)
+            cordon_ctl_kill(cordon_vm_ctl(world->vms[i]), 9);
     for (uint32_t i = 0; i < world->count; i++)
         cordon_vm_free(world->vms[i]);
     for (uint32_t i = 0; i < world->count; i++)
         cordon_module_free(world->modules[i]);
     cordon_linker_free(world->linker);
     cordon_host_free(world->host);
+}
+
+void remove_vm(struct world *world, uint32_t vm)
+{
+    cordon_vm_free(world->vms[vm]);
+    world->vms[vm] = NULL;
 }
 
 uint32_t add_vm(struct world *world, const char *guest, uint64_t weight, uint64_t limit,

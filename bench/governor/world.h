@@ -27,6 +27,9 @@ void world_release(struct world *world);
 uint32_t add_vm(struct world *world, const char *guest, uint64_t weight, uint64_t limit,
                 uint64_t reserve);
 
+/* Kills it and waits until it is freed; its number is not used again. */
+void remove_vm(struct world *world, uint32_t vm);
+
 uint64_t now_ns(void);
 void sleep_ns(uint64_t ns);
 /* What the VM has used. */
