@@ -149,8 +149,8 @@ static void world_release(struct world *world)
     close(world->pipe[1]);
 }
 
-/* Hits while it is there, and when it is gone. A sanitizer's own memory, terabytes of address space,
- * is not for looking through. */
+/* Hits while it is there, and when it is gone. A sanitizer maps terabytes of its own, which
+ * nobody wants to look through. */
 static void live_and_die(bool on_workers, uint32_t *before, uint32_t *after)
 {
     struct world world;
