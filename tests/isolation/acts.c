@@ -484,10 +484,11 @@ static long act_shared_memory(void)
 
 static long act_message_queue(void)
 {
-    long fd = done(syscall(SYS_mq_open, "cordon-test", O_CREAT | O_RDWR, 0600, NULL));
+    char name[40];
 
-    if (fd >= 0)
-        syscall(SYS_mq_unlink, "cordon-test");
+    snprintf(name, sizeof name, "cordon-test-%d", parent());
+    long fd = done(syscall(SYS_mq_open, name, O_CREAT | O_EXCL | O_RDWR, 0600, NULL));
+    syscall(SYS_mq_unlink, name); /* Landlock refuses to open what has been made by then */
     return fd;
 }
 
