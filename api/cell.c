@@ -243,8 +243,11 @@ static bool send_all(struct cordon_cell *cell, int socket, cordon_error_t *error
     /* The first two alone: with them the other side knows how many follow. */
     bool sent = cn_parcel_send_fds(socket, cell->fds, 2) &&
                 cn_parcel_send_fds(socket, cell->fds + 2, cell->fd_count - 2);
+    /* How a process has ended that is dead already is found out like that of any other. */
+    bool is_dead = !sent && (errno == EPIPE || errno == ECONNRESET);
 
-    return sent || cn_api_fail(error, CORDON_IO, "the VM's process: %s", strerror(errno));
+    return sent || is_dead ||
+           cn_api_fail(error, CORDON_IO, "the VM's process: %s", strerror(errno));
 }
 
 static bool refuse(enum cn_status status, cordon_error_t *error)

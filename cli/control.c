@@ -1,13 +1,15 @@
-/* cordon set, pause, resume, kill, logs: one request each. */
+/* cordon set, pause, resume, kill, down, logs: one request each. */
 #include "cli/control.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/base64.h"
@@ -125,6 +127,40 @@ int cli_resume(int argc, char **argv)
 int cli_kill(int argc, char **argv)
 {
     return act(CLI_COMMAND_kill, "kill", argc, argv);
+}
+
+/* ------------------------------------------------------------------ down */
+
+/* Until the host's process has ended: then nothing of it is left, and its place is free. */
+static void wait_for_end(int host)
+{
+    struct pollfd entry = {.fd = host, .events = POLLIN};
+
+    while (host >= 0 && poll(&entry, 1, -1) < 0 && errno == EINTR)
+        continue;
+}
+
+int cli_down(int argc, char **argv)
+{
+    struct cli_words words;
+    struct cli_client client;
+    json_t *ok = NULL;
+    int host = -1;
+
+    if (!cli_words_parse(&words, CLI_COMMAND_down, argc, argv))
+        return 125;
+    if (cli_client_open(&client, words.value[CLI_WORD_host], false)) {
+        host = (int)syscall(SYS_pidfd_open, cli_place_peer(client.socket), 0);
+        ok = cli_client_ask(&client, json_pack("{s:s}", "do", "down"));
+    }
+    int code = ok ? 0 : client.code;
+    json_decref(ok);
+    cli_client_close(&client);
+    if (code == 0)
+        wait_for_end(host);
+    if (host >= 0)
+        close(host);
+    return code;
 }
 
 /* ------------------------------------------------------------------ logs */

@@ -13,6 +13,7 @@ int cli_set(int argc, char **argv);
 int cli_pause(int argc, char **argv);
 int cli_resume(int argc, char **argv);
 int cli_kill(int argc, char **argv);
+int cli_down(int argc, char **argv);
 int cli_logs(int argc, char **argv);
 
 /* cordon run --detach */

@@ -139,7 +139,11 @@ static void say_ready(struct up *up)
 
 static void on_done(uv_async_t *async)
 {
-    up_vms_reap(async->data);
+    struct up_host *host = async->data;
+
+    up_vms_reap(host);
+    if (host->is_told_to_stop)
+        up_host_stop(host);
 }
 
 static void give_back(uv_work_t *work)

@@ -93,6 +93,7 @@ struct up_host {
     struct up_metrics *metrics;
     bool has_freed; /* VMs, since memory was last given back */
     bool is_quiet, stays, has_failed;
+    bool is_told_to_stop;        /* by `cordon down` */
     bool is_stopping, is_urgent; /* urgent: told so twice */
     uint64_t linger_ms;
 };

@@ -195,6 +195,20 @@ static void answer_resume(struct request *request)
     free(vms);
 }
 
+/* The host stops when this is done: where it has no VMs, it ends its connections at once. */
+static void answer_down(struct request *request)
+{
+    struct up_host *host = request->conn->host;
+    json_t *names = json_array();
+
+    for (const struct up_vm *vm = host->vms; vm != NULL; vm = vm->next)
+        if (up_vm_is_live(vm))
+            json_array_append_new(names, json_string(vm->spec.name));
+    up_conn_answer(request->conn, json_pack("{s:o}", "vms", names));
+    host->is_told_to_stop = true;
+    uv_async_send(&host->done);
+}
+
 static void answer_kill(struct request *request)
 {
     const json_t *signal = json_object_get(request->body, "signal");

@@ -111,6 +111,17 @@ def ends_in_order(bench):
             assert len(re.findall(rb"ended: killed, signal 15", host.said)) == 3, host.said
 
 
+def goes_down_when_asked(bench):
+    """`cordon down` comes back when nothing is left."""
+    for vms in {"a": "args: [sleep]", "b": "args: [spin], restart: always"}, {}:
+        with bench.host(vms, options=["--stay"]) as host:
+            for name in vms:
+                host.wait(name, state="running")
+            assert host.run("down") == ""
+            assert host.process.poll() == 0 and not any(bench.folder.glob("h.sock*"))
+    assert "no host runs" in bench.run("down", "--host", "h.sock", code=125)
+
+
 def is_the_only_one(bench):
     with bench.host({"a": "args: [sleep]"}, code=-signal.SIGKILL) as host:
         said = bench.run("up", "host.yaml", "--host", host.path, code=125)
