@@ -1,6 +1,7 @@
 #include "shim/disk.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 
 #define CHAINS_FIRST 64u
@@ -115,13 +116,15 @@ static uint64_t hash_name(const char *name)
     return hash;
 }
 
-/* Something will be there, or not: who comes after a crash has to look. */
+/* Something will be there, or not: who comes after a crash has to look. What is there already is not
+ * what this VM is about to create. */
 static void note_intent(const struct cn_disk *disk, const struct cn_inode *inode, int dir,
                         const char *name)
 {
     struct stat stat;
 
-    if (inode->number == 0 || fstat(dir, &stat) != 0)
+    if (inode->number == 0 || fstatat(dir, name, &stat, AT_SYMLINK_NOFOLLOW) == 0 ||
+        fstat(dir, &stat) != 0)
         return;
     struct cn_ledger_record *record = cn_ledger_at(disk->ledger, inode->number);
     record->dir_dev = stat.st_dev;

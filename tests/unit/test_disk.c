@@ -597,6 +597,31 @@ Test(disk, books_survive_a_process_that_is_killed, .timeout = 120)
         play_deadly_game(seed);
 }
 
+/* What was there already when a VM tried to create it is not the VM's, whenever it died. */
+Test(disk, what_was_there_is_not_adopted, .timeout = 20)
+{
+    struct guest guest;
+    struct cn_inode *inode;
+    guest_prepare(&guest);
+    use_ledger(&guest);
+    cr_assert_eq(mkdir(host_path(&guest, "old"), 0700), 0);
+
+    pid_t child = fork();
+    if (child == 0) {
+        int dir = open(guest.root, O_PATH | O_DIRECTORY);
+        guest_start(&guest, false);
+        (void)cn_disk_prepare(&guest.wasi->disk, dir, "old", &inode);
+        (void)cn_disk_prepare(&guest.wasi->disk, dir, "new", &inode);
+        mkdirat(dir, "new", 0700);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+    guest_start(&guest, false);
+    cr_expect_eq(guest.account.used[CN_QUOTA_INODES], 1, "the new one alone");
+    cn_ledger_unmap(guest.ledger);
+    guest_finish(&guest);
+}
+
 Test(disk, what_is_no_ledger_is_refused, .timeout = 20)
 {
     struct cn_ledger ledger;
