@@ -51,6 +51,7 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
         .listeners = config->listeners, .listener_count = config->listener_count,
         .account = &vm->vm.account, .ledger = config->ledger,
         .cpu_ns = vm_cpu_ns, .cpu_context = &vm->vm,
+        .blocks = cn_vm_blocks, .blocks_context = &vm->vm,
     };
 
     cause.status = cn_wasi_new(&granted, &vm->vm.wasi, &cause);

@@ -209,10 +209,14 @@ static bool run_inside(struct cn_cell *cell, uint64_t slice_ns)
         cn_baton_pass(page, CN_BATON_INSIDE);
         if (!wait_for_baton(cell))
             return false;
-        if (page->word != CN_CELL_ASK)
-            return true;
+        uint32_t word = page->word;
         uint64_t wanted = page->wanted;
-        lend(cell, wanted < UINT64_MAX / 4 ? wanted : UINT64_MAX / 4);
+        if (word == CN_CELL_ASK)
+            lend(cell, wanted < UINT64_MAX / 4 ? wanted : UINT64_MAX / 4);
+        else if (word == CN_CELL_BLOCKS)
+            cn_pool_blocks(cell->pool, &cell->seat);
+        else
+            return true;
         page->word = CN_CELL_TURN;
     }
 }

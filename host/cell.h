@@ -30,6 +30,7 @@ enum cn_cell_word {
     CN_CELL_TURN,    /* to the inside: run, or go on with this answer */
     CN_CELL_REPORT,  /* to the host: the turn is over */
     CN_CELL_ASK,     /* may the VM have so many more bytes? */
+    CN_CELL_BLOCKS,  /* the process may wait in the kernel now; the turn goes on */
 };
 
 #define CN_CELL_LAST 4096

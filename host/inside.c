@@ -141,11 +141,22 @@ void cn_inside_yield(struct cn_inside *inside)
     wait_for_turn(inside);
 }
 
+static void blocks(struct cn_vm *vm)
+{
+    struct cn_inside *inside = vm->blocks_context;
+
+    inside->page->word = CN_CELL_BLOCKS;
+    cn_baton_pass(inside->page, CN_BATON_HOST);
+    wait_for_turn(inside);
+}
+
 void cn_inside_serve(struct cn_inside *inside, struct cn_vm *vm)
 {
     struct cn_turn_report turn = {.wait_set = -1};
 
     inside->page->is_made = true;
+    vm->blocks = blocks;
+    vm->blocks_context = inside;
     cn_inside_publish(inside, vm);
     for (;;) {
         report(inside, &turn);

@@ -558,6 +558,15 @@ enum cn_status cn_pool_set(struct cn_pool *pool, struct cn_seat *seat, uint32_t 
     return status;
 }
 
+void cn_pool_blocks(struct cn_pool *pool, struct cn_seat *seat)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (uint32_t i = 0; i < pool->thread_count; i++)
+        if (pool->threads[i].seat == seat && !pool->threads[i].is_replaced)
+            replace(pool, &pool->threads[i]);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat)
 {
     int before = errno; /* it may be a signal handler that calls */

@@ -85,6 +85,10 @@ CN_CHECKED enum cn_status cn_pool_set(struct cn_pool *pool, struct cn_seat *seat
 /* It gets a turn soon, whatever it waits for. From signal handlers, too. */
 void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat);
 
+/* By the thread that has the seat's turn, or its process: it may wait in the kernel for long now,
+ * and its place is for another thread meanwhile. */
+void cn_pool_blocks(struct cn_pool *pool, struct cn_seat *seat);
+
 struct cn_pool_figures cn_pool_figures(struct cn_pool *pool);
 
 #endif

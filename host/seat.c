@@ -49,6 +49,17 @@ static void is_over(struct cn_seat *seat)
     vm->ended(vm);
 }
 
+void cn_vm_blocks(void *context)
+{
+    struct cn_vm *vm = context;
+    struct cn_pool *pool = atomic_load(&vm->pool);
+
+    if (pool != NULL)
+        cn_pool_blocks(pool, &vm->seat);
+    else if (vm->blocks != NULL)
+        vm->blocks(vm);
+}
+
 static void take_last_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report)
 {
     uint64_t cpu = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);

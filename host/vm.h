@@ -83,6 +83,8 @@ struct cn_vm {
     struct cn_func *calls[CN_CALLS_MAX];
     uint32_t calls_begun, call_count;
     void (*ended)(struct cn_vm *vm);
+    void (*blocks)(struct cn_vm *vm); /* where another process gives the turns: tells it */
+    void *blocks_context;
     struct cn_waiter *waiter;      /* once something had to wait */
     _Atomic int kill_signal;       /* 0: nobody asked */
     _Atomic bool is_paused;
@@ -134,6 +136,10 @@ CN_CHECKED enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool,
  * called. CN_NO_MEMORY. */
 CN_CHECKED enum cn_status cn_vm_tear_down(struct cn_vm *vm, struct cn_pool *pool,
                                           void (*ended)(struct cn_vm *vm));
+
+/* On the VM's thread: it may wait in the kernel now, and others could run meanwhile. `vm` is a
+ * struct cn_vm. */
+void cn_vm_blocks(void *vm);
 
 /* From any thread, or a signal handler: the guest ends at its next safepoint, or at once when it
  * waits. `signal` is what cn_end reports, above 0. */

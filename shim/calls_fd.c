@@ -8,6 +8,8 @@
 #include "shim/stat.h"
 
 #define ALLOCATE_STEP (64u << 20)
+/* Freeing more than that may take a file system long. */
+#define LARGE (64u << 20)
 
 enum cn_errno cn_wasi_fd_close(struct cn_call *call)
 {
@@ -92,6 +94,13 @@ static void recount(struct cn_call *call, uint64_t fallback)
         cn_disk_measure(&call->wasi->disk, call->fd->inode, size);
 }
 
+/* Whoever runs the VM gives its place to others meanwhile. */
+static void say_blocks(const struct cn_call *call)
+{
+    if (call->wasi->blocks != NULL)
+        call->wasi->blocks(call->wasi->blocks_context);
+}
+
 enum cn_errno cn_wasi_fd_filestat_set_size(struct cn_call *call)
 {
     struct cn_disk *disk = &call->wasi->disk;
@@ -102,6 +111,8 @@ enum cn_errno cn_wasi_fd_filestat_set_size(struct cn_call *call)
         return CN_E_FBIG;
     if (size > old_size && cn_disk_resize(disk, inode, size) != CN_E_SUCCESS)
         return CN_E_DQUOT;
+    if (old_size > size && old_size - size > LARGE)
+        say_blocks(call);
     if (ftruncate(call->fd->host, (off_t)size) != 0) {
         enum cn_errno error = cn_errno_of_host(errno);
         recount(call, old_size);
@@ -174,6 +185,7 @@ static enum cn_errno sync_dir(int dir)
 
 enum cn_errno cn_wasi_fd_sync(struct cn_call *call)
 {
+    say_blocks(call);
     if (call->fd->kind == CN_FD_DIR)
         return sync_dir(call->fd->host);
     return fsync(call->fd->host) == 0 ? CN_E_SUCCESS : cn_errno_of_host(errno);
@@ -181,6 +193,7 @@ enum cn_errno cn_wasi_fd_sync(struct cn_call *call)
 
 enum cn_errno cn_wasi_fd_datasync(struct cn_call *call)
 {
+    say_blocks(call);
     if (call->fd->kind == CN_FD_DIR)
         return sync_dir(call->fd->host);
     return fdatasync(call->fd->host) == 0 ? CN_E_SUCCESS : cn_errno_of_host(errno);

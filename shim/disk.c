@@ -116,8 +116,8 @@ static uint64_t hash_name(const char *name)
     return hash;
 }
 
-/* Something will be there, or not: who comes after a crash has to look. What is there already is not
- * what this VM is about to create. */
+/* Something will be there, or not: who comes after a crash has to look. What is there already is
+ * not what this VM is about to create. */
 static void note_intent(const struct cn_disk *disk, const struct cn_inode *inode, int dir,
                         const char *name)
 {

@@ -36,6 +36,8 @@ struct cn_wasi {
     uint64_t salt[2];        /* hides the host's device and inode numbers */
     uint64_t (*cpu_ns)(const void *context);
     const void *cpu_context;
+    void (*blocks)(void *context);
+    void *blocks_context;
     uint32_t first_listener, listener_count;
     struct cn_binding *bindings;
 };

@@ -270,6 +270,8 @@ enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi *
     wasi->allocator = allocator;
     wasi->cpu_ns = config->cpu_ns;
     wasi->cpu_context = config->cpu_context;
+    wasi->blocks = config->blocks;
+    wasi->blocks_context = config->blocks_context;
     cn_arena_init(&wasi->arena, allocator);
     cn_disk_init(&wasi->disk, config->account);
     cn_tolls_init(&wasi->tolls, config->account);

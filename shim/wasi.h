@@ -46,6 +46,8 @@ struct cn_wasi_config {
                                    what it says; or NULL */
     uint64_t (*cpu_ns)(const void *context); /* CPU time that the VM has used */
     const void *cpu_context;
+    void (*blocks)(void *context); /* called before the thread may wait for a disk; or NULL */
+    void *blocks_context;
 };
 
 struct cn_wasi_stats {
