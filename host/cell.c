@@ -259,6 +259,15 @@ static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_re
     }
 }
 
+/* A process that has given the baton back sleeps because it should. */
+static bool is_inside(const struct cn_seat *seat)
+{
+    const struct cn_cell *cell = (const struct cn_cell *)((const char *)seat -
+                                                          offsetof(struct cn_cell, seat));
+
+    return atomic_load(&cell->page->baton) == CN_BATON_INSIDE;
+}
+
 static void is_over(struct cn_seat *seat)
 {
     struct cn_cell *cell = cell_of(seat);
@@ -341,6 +350,7 @@ enum cn_status cn_cell_start(struct cn_cell *cell, struct cn_pool *pool, pid_t p
     cell->seat.turn = take_turn;
     cell->seat.over = is_over;
     cell->seat.process = pid;
+    cell->seat.is_inside = is_inside;
     cell->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
     enum cn_status status = CN_IO;
     if (cell->pid_fd >= 0 && clock_getcpuclockid(pid, &cell->clock) == 0 &&

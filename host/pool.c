@@ -250,6 +250,8 @@ static bool is_blocked(const struct worker *worker)
     char path[64], text[256];
     int process = worker->seat->process;
 
+    if (process > 0 && !worker->seat->is_inside(worker->seat))
+        return false;
     if (process > 0)
         snprintf(path, sizeof path, "/proc/%d/stat", process);
     else

@@ -44,6 +44,7 @@ struct cn_seat {
     void (*turn)(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report);
     void (*over)(struct cn_seat *seat);
     int process; /* that its turns are run by, meanwhile the worker waits; 0: the worker itself */
+    bool (*is_inside)(const struct cn_seat *seat); /* whether that has the turn at this moment */
 
     /* The pool's. */
     uint32_t number;          /* in the pool's table */

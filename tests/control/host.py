@@ -123,10 +123,12 @@ class Host:
         if self.process.poll() is None:
             self.process.send_signal(number)
         os.set_blocking(self.process.stderr.fileno(), True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
         self.said += self.process.stderr.read() or b""
-        return self.process.returncode
+        return self.process.wait()
 
     def close(self):
         if self.process.poll() is None:

@@ -7,6 +7,7 @@ Nothing here measures time: tests wait for what is to happen, and fail when it d
 """
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +40,9 @@ def main():
     if shutil.which("clang-19") is None:
         print("SKIPPED control: clang-19 is not installed")
         return 77
+    # What a shell has ignored for the background, hosts would ignore, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     cases = {name: case for module in (cases_words, cases_life, cases_process, cases_socket)
              for name, case in vars(module).items()
              if callable(case) and getattr(case, "__module__", "") == module.__name__
