@@ -214,6 +214,12 @@ static bool take_quotas(struct reader *reader, const struct up_node *node)
     return true;
 }
 
+/* The one quota that people think of as a property. */
+static bool take_weight(struct reader *reader, const struct up_node *node)
+{
+    return take_quota(reader, node);
+}
+
 static bool take_restart(struct reader *reader, const struct up_node *node)
 {
     return (is_text(node) && up_parse_restart(node->text, reader->spec)) ||

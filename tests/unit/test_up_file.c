@@ -35,6 +35,10 @@ Test(up_file, takes_all_keys)
                     "      - /tmp\n"
                     "    listen: [8080, '[::1]:81']\n"
                     "    quotas: {memory: 64m, cpu-time: 10s, cpus: 0.5}\n"
+                    "    weight: 300\n"
+                    "    process: shared\n"
+                    "    sandbox: best-effort\n"
+                    "    user: '12:34'\n"
                     "    restart: on-failure:3\n"
                     "    log-size: 4k\n"
                     "    count: 2\n"
@@ -63,6 +67,10 @@ Test(up_file, takes_all_keys)
     cr_expect_eq(vm->limit[CORDON_FDS], 9, "from the defaults, which stand behind");
     cr_expect_eq(vm->limit[CORDON_CPUS], 500);
     cr_expect_eq(vm->limit[CORDON_CPU_TIME], 10000000000u);
+    cr_expect_eq(vm->limit[CORDON_WEIGHT], 300);
+    cr_expect(vm->is_shared);
+    cr_expect_str_eq(vm->sandbox, "best-effort");
+    cr_expect(vm->has_user && vm->user == 12 && vm->group == 34);
     cr_expect_eq(vm->restart, UP_RESTART_ON_FAILURE);
     cr_expect_eq(vm->restarts_max, 3);
     cr_expect_eq(vm->log_size, 4096);
