@@ -228,6 +228,8 @@ static bool add_policy(struct asked *asked)
         json_object_set_new(asked->body, "name", json_string(options->name));
     if (options->restart != NULL)
         json_object_set_new(asked->body, "restart", json_string(options->restart));
+    if (options->sandbox_mode != NULL)
+        json_object_set_new(asked->body, "sandbox", json_string(options->sandbox_mode));
     if (options->log_size == NULL)
         return true;
     if (!cli_parse_amount(options->log_size, CLI_BYTES, &size) || size > UP_LOG_MAX)

@@ -52,9 +52,8 @@ static int run_with(struct cli_options *options, int argc, char **argv)
         cli_complain("--name, --restart, --log-size and --host are for --detach");
         return 125;
     }
-    bool is_locked_otherwise = options->sandbox != CLI_SANDBOX_REQUIRED || options->user != NULL;
-    if (options->detach && is_locked_otherwise) {
-        cli_complain("--sandbox and --user are for a run of this process, not for --detach");
+    if (options->detach && options->user != NULL) {
+        cli_complain("--user is for a run of this process, not for --detach");
         return 125;
     }
     if (options->user != NULL && options->sandbox == CLI_SANDBOX_OFF) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/mode.h"
 /* Everything that can be said with dashes: the rows of option.def, then those of quota.def. */
 enum option {
 #define OPTION(name, ...) OPTION_##name,
@@ -186,15 +187,13 @@ static bool set_limit(struct cli_options *options, int quota, const char *text)
 
 static bool set_sandbox(struct cli_options *options, const char *mode)
 {
-    static const char *const modes[] = {"required", "best-effort", "off", NULL};
+    int number = cli_mode_of(mode);
 
-    for (int i = 0; modes[i] != NULL; i++) {
-        if (strcmp(mode, modes[i]) != 0)
-            continue;
-        options->sandbox = (enum cli_sandbox)i;
+    options->sandbox = (enum cli_sandbox)number;
+    options->sandbox_mode = cli_modes[number];
+    if (options->sandbox_mode != NULL)
         return true;
-    }
-    const char *near = cordon_suggest(mode, modes);
+    const char *near = cordon_suggest(mode, cli_modes);
     cli_complain("--sandbox %s: expected required, best-effort or off%s%s%s", mode,
                  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     return false;

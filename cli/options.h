@@ -13,6 +13,7 @@ struct cli_options {
     struct cli_list dir, volume, env, listen;
     const char *invoke, *meta, *user;
     enum cli_sandbox { CLI_SANDBOX_REQUIRED, CLI_SANDBOX_BEST_EFFORT, CLI_SANDBOX_OFF } sandbox;
+    const char *sandbox_mode; /* the same in words, or NULL: the default */
     const char *name, *restart, *log_size, *host; /* with detach */
     bool detach, stats, eager, lazy, preempt_everywhere, collect_everywhere, move_on_grow;
     bool help, version;

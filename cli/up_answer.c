@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/mode.h"
 #include "cli/options.h"
 #include "cli/up_conn.h"
 #include "cli/up_file.h"
@@ -463,6 +464,22 @@ static bool take_name(struct request *request, struct up_spec *spec)
     return true;
 }
 
+static bool take_sandbox(struct request *request, struct up_spec *spec)
+{
+    const json_t *sandbox = json_object_get(request->body, "sandbox");
+
+    if (sandbox == NULL)
+        return true;
+    const char *mode =
+        json_is_string(sandbox) ? cli_modes[cli_mode_of(json_string_value(sandbox))] : NULL;
+    if (mode == NULL) {
+        refuse_member(request, "sandbox", "required, best-effort or off");
+        return false;
+    }
+    spec->sandbox = mode;
+    return true;
+}
+
 static bool take_policy(struct request *request, struct up_spec *spec)
 {
     const json_t *restart = json_object_get(request->body, "restart");
@@ -473,6 +490,8 @@ static bool take_policy(struct request *request, struct up_spec *spec)
         refuse_member(request, "restart", "no, on-failure, on-failure:N or always");
         return false;
     }
+    if (!take_sandbox(request, spec))
+        return false;
     if (log_size == NULL)
         return true;
     if (!json_is_integer(log_size) || json_integer_value(log_size) < 0 ||

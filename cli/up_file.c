@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/mode.h"
 #include "cli/options.h"
 #include "cli/user.h"
 
@@ -254,14 +255,10 @@ static bool take_process(struct reader *reader, const struct up_node *node)
 
 static bool take_sandbox(struct reader *reader, const struct up_node *node)
 {
-    static const char *const modes[] = {"required", "best-effort", "off"};
+    const char *mode = is_text(node) ? cli_modes[cli_mode_of(node->text)] : NULL;
 
-    for (size_t i = 0; i < 3; i++)
-        if (is_text(node) && strcmp(node->text, modes[i]) == 0) {
-            reader->spec->sandbox = modes[i];
-            return true;
-        }
-    return fail(reader, node, "required, best-effort or off");
+    reader->spec->sandbox = mode;
+    return mode != NULL || fail(reader, node, "required, best-effort or off");
 }
 
 static bool take_user(struct reader *reader, const struct up_node *node)

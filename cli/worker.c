@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -38,8 +39,13 @@ static bool lock(void *user, cordon_config_t *config, cordon_error_t *error)
         wanted.user = (uint32_t)strtoul(words[2], NULL, 10);
         wanted.group = (uint32_t)strtoul(words[3], NULL, 10);
     }
-    if (!cordon_sandbox_enter(&wanted, &report, error))
+    if (!cordon_sandbox_enter(&wanted, &report, error)) {
+        size_t size = strlen(error->message);
+        if (strstr(error->message, " is missing: ") != NULL)
+            snprintf(error->message + size, sizeof error->message - size,
+                     " (sandbox: best-effort, or --sandbox=best-effort, goes without)");
         return false;
+    }
     /* The kernel ends it with its parent, from now on; before, nobody did. */
     struct pollfd host = {.fd = CLI_WORKER_SOCKET};
     return poll(&host, 1, 0) == 0;

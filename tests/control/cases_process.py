@@ -53,6 +53,9 @@ def becomes_who_is_asked_for(bench):
         assert _status(pid, "Uid")[1] == "1234" and _status(pid, "Gid")[1] == "4321"
         pid = host.wait("b", state="running")["pid"]
         assert _status(pid, "Seccomp") == ["0"]
+        bench.run("run", "-d", "--host", host.path, "--name", "c", "--sandbox=off", "guest.wasm",
+                  "sleep")
+        assert _status(host.wait("c", state="running")["pid"], "Seccomp") == ["0"]
     return None
 
 
