@@ -215,6 +215,7 @@ void cli_report_stats(const struct cli_report *report)
     for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
         if (i == CORDON_CPUS || i == CORDON_CPU_TIME || i == CORDON_TIMEOUT || i == CORDON_FUEL ||
             i == CORDON_STACK || i == CORDON_WEIGHT || i == CORDON_CPU_RESERVE ||
+            i == CORDON_CPU_BURST ||
             (i >= CORDON_DISK_RATE && stats->limit[i] == CORDON_UNLIMITED))
             continue;
         say_quota(stats, i);

@@ -7,7 +7,7 @@
 
 #include "governor/rate.h"
 
-/* Tokens for this long can be saved up. */
+/* Tokens for this long can be saved up, whatever the quota CPU_BURST adds. */
 #define CN_BUCKET_PERIOD_NS 10000000ll
 /* Below this much it is not worth waking up. */
 #define CN_BUCKET_WORTH_NS 500000u
@@ -36,6 +36,13 @@ static inline void cn_bucket_set_rate(struct cn_bucket *bucket, uint64_t millico
     if (bucket->rate.shape.period_ns == 0)
         cn_bucket_init(bucket, millicores, now_ns);
     cn_rate_set(&bucket->rate, millicores, now_ns);
+}
+
+/* Changes how much can be saved up besides; what is saved above that is lost. After a rate. */
+static inline void cn_bucket_set_burst(struct cn_bucket *bucket, uint64_t ns, uint64_t now_ns)
+{
+    cn_rate_set(&bucket->rate, bucket->rate.rate, now_ns); /* until now the old one held */
+    bucket->rate.burst_more = ns;
 }
 
 /* How long to wait before running: 0 when there are tokens. UINT64_MAX for a rate of 0. */

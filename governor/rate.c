@@ -12,6 +12,7 @@ uint64_t cn_rate_burst(const struct cn_rate *rate)
 
     if (burst < rate->shape.burst_least)
         burst = rate->shape.burst_least;
+    burst += rate->burst_more;
     return burst < BURST_MAX ? (uint64_t)burst : BURST_MAX;
 }
 

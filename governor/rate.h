@@ -20,6 +20,7 @@ struct cn_rate_shape {
 struct cn_rate {
     struct cn_rate_shape shape;
     uint64_t rate;   /* CN_UNLIMITED switches the bucket off; with 0 nothing passes */
+    uint64_t burst_more; /* so many can be saved up besides */
     int64_t tokens;  /* negative is debt */
     uint64_t rest;   /* of a token, in 1/period_ns */
     uint64_t last_ns;

@@ -73,12 +73,19 @@ static bool is_killed(struct cn_vm *vm)
     return true;
 }
 
+void cn_vm_set_bucket(struct cn_vm *vm)
+{
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+
+    cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS], now);
+    cn_bucket_set_burst(&vm->bucket, vm->account.limit[CN_QUOTA_CPU_BURST], now);
+}
+
 /* Whether the guest may go on: it is not killed and has time. */
 static bool may_go_on(struct cn_vm *vm)
 {
     if (cn_vm_take_limits(vm))
-        cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
-                           cn_clock_ns(CLOCK_MONOTONIC));
+        cn_vm_set_bucket(vm);
     return vm->end.kind == CN_END_NONE && !is_killed(vm) && has_time(vm);
 }
 

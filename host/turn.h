@@ -17,6 +17,9 @@ enum cn_turn {
  * of a call that cn_vm_begin has begun. */
 enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns);
 
+/* Holds the VM to what its quotas say of the rate of CPU time now. */
+void cn_vm_set_bucket(struct cn_vm *vm);
+
 /* Ends the call in hand. */
 void cn_vm_end_by_error(struct cn_vm *vm, const struct cn_error *error);
 void cn_vm_end_by_status(struct cn_vm *vm, enum cn_status status);

@@ -87,8 +87,7 @@ void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *ar
     vm->first_task.is_parked = false;
     vm->task = &vm->first_task;
     vm->thread = vm->first_task.thread;
-    cn_bucket_set_rate(&vm->bucket, vm->account.limit[CN_QUOTA_CPUS],
-                       cn_clock_ns(CLOCK_MONOTONIC));
+    cn_vm_set_bucket(vm);
     enum cn_status status = cn_thread_call(vm->thread, func, arguments);
     if (status != CN_OK)
         cn_vm_end_by_status(vm, status);

@@ -205,6 +205,8 @@ typedef enum cordon_quota {
     CORDON_LOG_RATE,    /* bytes per second: standard output and error */
     CORDON_THREADS,     /* threads that the guest spawns, at once */
     CORDON_MEMORY_RESERVE, /* bytes that the host keeps for it: cordon_host_total */
+    CORDON_CPU_BURST,   /* nanoseconds of CPU time that a rest saves up, besides what 10 ms bring:
+                           with CORDON_CPUS, ahead of whose rate it is then for so long */
     CORDON_QUOTA_COUNT
 } cordon_quota_t;
 

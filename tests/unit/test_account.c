@@ -18,7 +18,7 @@ Test(account, begins_with_the_rows)
     for (int i = 0; i < CN_QUOTA_COUNT; i++) {
         cr_expect_eq(account.used[i], 0);
         cr_expect(account.limit[i] != 0 || i == CN_QUOTA_CPU_RESERVE ||
-                  i == CN_QUOTA_MEMORY_RESERVE);
+                  i == CN_QUOTA_MEMORY_RESERVE || i == CN_QUOTA_CPU_BURST);
         cr_expect_gt(strlen(cn_quota_key((enum cn_quota)i)), 0);
     }
     cr_expect_eq(account.limit[CN_QUOTA_MEMORY], 1ull << 30);

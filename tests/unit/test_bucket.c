@@ -109,6 +109,56 @@ Test(bucket, a_new_rate_keeps_what_is_owed)
     cr_expect_leq(wait, 101 * MS);
 }
 
+/* Runs until it has to wait. */
+static uint64_t run_dry(struct cn_bucket *bucket, uint64_t now)
+{
+    uint64_t used = 0;
+
+    while (cn_bucket_wait_ns(bucket, now) == 0) {
+        cn_bucket_take(bucket, MS);
+        now += MS;
+        used += MS;
+    }
+    return used;
+}
+
+Test(bucket, a_burst_is_saved_up_by_a_rest_alone)
+{
+    struct cn_bucket bucket;
+
+    cn_bucket_init(&bucket, 200, 0);
+    cn_bucket_set_burst(&bucket, 100 * MS, 0);
+    cr_expect_eq(run_dry(&bucket, 0), 0, "nothing is saved at first");
+    cr_expect_eq(run_dry(&bucket, 100 * MS), 25 * MS, "a fifth of the time, and of what it runs");
+    cr_expect_eq(run_dry(&bucket, 100 * SECOND), 128 * MS, "102 saved, and a fifth of 128");
+}
+
+Test(bucket, a_burst_leaves_the_rate_as_it_is)
+{
+    struct cn_bucket bucket;
+    uint64_t now = 0;
+
+    cn_bucket_init(&bucket, 200, now);
+    cn_bucket_set_burst(&bucket, 500 * MS, now);
+    cr_expect_leq(run_until(&bucket, &now, 10 * SECOND, MS), now / 5 + MS);
+    now += 100 * SECOND;
+    uint64_t from = now;
+    cr_expect_leq(run_until(&bucket, &now, now + 10 * SECOND, MS),
+                  502 * MS + (now - from) / 5 + MS);
+}
+
+Test(bucket, a_lowered_burst_takes_what_is_above_it)
+{
+    struct cn_bucket bucket;
+
+    cn_bucket_init(&bucket, 200, 0);
+    cn_bucket_set_burst(&bucket, CN_UNLIMITED, 0);
+    cr_expect_eq(run_dry(&bucket, 4 * SECOND), SECOND, "800 ms saved, and a fifth of a second");
+    cr_expect_gt(cn_bucket_wait_ns(&bucket, 5 * SECOND), 0);
+    cn_bucket_set_burst(&bucket, 0, 100 * SECOND);
+    cr_expect_eq(run_dry(&bucket, 100 * SECOND), 3 * MS);
+}
+
 Test(bucket, long_absence_and_clocks_that_go_back)
 {
     struct cn_bucket bucket;
