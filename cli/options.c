@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/mode.h"
+
 /* Everything that can be said with dashes: the rows of option.def, then those of quota.def. */
 enum option {
 #define OPTION(name, ...) OPTION_##name,

@@ -610,11 +610,11 @@ void up_vms_sample(struct up_host *host)
 
 void up_host_stop(struct up_host *host)
 {
-    struct up_vm **all = calloc(host->vm_count + 1, sizeof(struct up_vm *));
     uint32_t count = 0;
 
     if (host->is_stopping)
         return;
+    struct up_vm **all = calloc(host->vm_count + 1, sizeof(struct up_vm *));
     host->is_stopping = true;
     for (struct up_vm *vm = host->vms; all != NULL && vm != NULL; vm = vm->next)
         all[count++] = vm;
