@@ -31,13 +31,10 @@ RUNS_OF = {'verify': 2000}  # one is a whole module, run twice
 LOADER = ['loader/libcn_loader.a', 'core/libcn_core.a']
 MACHINE = ['vm/libcn_vm.a', 'vm/libcn_handlers.a', 'governor/libcn_governor.a']
 WHOLE = ['api/libcordon.a', 'host/libcn_host.a', 'shim/libcn_shim.a']
-FILE = [f'cli/{name}.c' for name in ('amount', 'up_file', 'up_spec', 'up_yaml')]
-HOST = [f'cli/{name}.c' for name in (
-    'amount', 'base64', 'up_answer', 'up_figures', 'up_life', 'up_log', 'up_metrics', 'up_module',
-    'up_serve', 'up_spec', 'up_vm')]
+COMMAND = ['cli/libcn_cli.a']
 TARGETS = {
-    'config': (WHOLE + MACHINE + LOADER, FILE),
-    'control': (WHOLE + MACHINE + LOADER, HOST),
+    'config': (COMMAND + WHOLE + MACHINE + LOADER, []),
+    'control': (COMMAND + WHOLE + MACHINE + LOADER, []),
     'load': (LOADER, []),
     'text': (LOADER, []),
     'translate': (MACHINE + LOADER, ['tests/fuzz/twin.c']),

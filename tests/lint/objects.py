@@ -18,11 +18,15 @@ def output(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def is_for_embedding(library):
+    """Whether it comes into other people's programs: the tests' own do not, nor does the command's,
+    which is a library only so that tests can look inside."""
+    return '/tests/' not in library and os.path.basename(library) != 'libcn_cli.a'
+
+
 def symbols(build):
     """Findings about the names that the libraries of a build directory define."""
-    for library in sorted(glob.glob(f'{build}/*/lib*.a')):
-        if '/tests/' in library:
-            continue
+    for library in filter(is_for_embedding, sorted(glob.glob(f'{build}/*/lib*.a'))):
         for row in output('nm', '-g', '--defined-only', library).splitlines():
             parts = row.split()
             if len(parts) == 3 and not parts[2].startswith(PREFIXES + SANITIZER):

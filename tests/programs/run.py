@@ -6,6 +6,7 @@ what they print, how they end, and every file that they leave behind.
 """
 import argparse
 import dataclasses
+import os
 import pathlib
 import re
 import shutil
@@ -32,28 +33,46 @@ def tree_of(folder):
             for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def run_in_folder(command, case):
-    """Runs command(folder) in a fresh folder that has the case's files."""
-    with tempfile.TemporaryDirectory(prefix="cordon-program-") as name:
-        folder = pathlib.Path(name)
-        for target, source in case.files().items():
-            shutil.copyfile(source, folder / target)
-        with open(case.stdin() if case.stdin else "/dev/null", "rb") as stdin:
-            done = subprocess.run(command(folder), cwd=folder, stdin=stdin, timeout=RUN_SECONDS,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  env={"PATH": "/usr/bin:/bin", "HOME": str(folder)})
-        return Outcome(done.returncode, done.stdout, done.stderr, tree_of(folder))
+def fill(folder, case):
+    """Makes the folder hold the case's files and nothing else. One that held them before looks the
+    same afterwards, with the same times and file numbers: a program may convert and hash these, in
+    more steps or fewer (CPython does)."""
+    files = case.files()
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in files:
+            path.unlink()
+    for target, source in files.items():
+        shutil.copyfile(source, folder / target)
+        os.utime(folder / target, ns=(0, 0))
+    os.utime(folder, ns=(0, 0))
+
+
+def run_in(folder, command, case):
+    """Runs the command in the folder, which is given the case's files."""
+    fill(folder, case)
+    with open(case.stdin() if case.stdin else "/dev/null", "rb") as stdin:
+        done = subprocess.run(command, cwd=folder, stdin=stdin, timeout=RUN_SECONDS,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={"PATH": "/usr/bin:/bin", "HOME": str(folder)})
+    return Outcome(done.returncode, done.stdout, done.stderr, tree_of(folder))
+
+
+def fresh_folder():
+    return tempfile.TemporaryDirectory(prefix="cordon-program-")
 
 
 def run_native(case):
     native = case.build()[1]
-    return run_in_folder(lambda folder: [native, *case.arguments], case)
+    with fresh_folder() as folder:
+        return run_in(pathlib.Path(folder), [native, *case.arguments], case)
 
 
-def run_guest(cordon, case, *more):
+def run_guest(cordon, folder, case, *more):
     guest = case.build()[0]
-    return run_in_folder(lambda folder: [cordon, "run", "--dir", f"{folder}::/", *case.options,
-                                         *more, guest, *case.arguments], case)
+    return run_in(folder, [cordon, "run", "--dir", f"{folder}::/", *case.options, *more, guest,
+                           *case.arguments], case)
 
 
 def first_difference(a, b):
@@ -81,7 +100,8 @@ def check(cordon, case):
     wanted.stdout = re.sub(case.differs, b"", wanted.stdout)
     if case.expected is not None and wanted.stdout != case.expected:
         return f"natively: stdout {first_difference(wanted.stdout, case.expected)}"
-    got = run_guest(cordon, case)
+    with fresh_folder() as folder:
+        got = run_guest(cordon, pathlib.Path(folder), case)
     got.stdout = re.sub(case.differs, b"", got.stdout)
     return compare(got, wanted)
 
