@@ -148,6 +148,7 @@ def suites(quick):
         ('isolation-gcc', ['tests/isolation/run.py', gcc], False),
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
+        ('library', ['tests/embed/run.py', 'build'], True),
         ('guest-library', ['tests/guest/run.py', cordon], True),
         ('quotas', ['tests/quotas/run.py', cordon], True),
         ('quotas-asan', ['tests/quotas/run.py', asan, '--walks', '50', '--seed', '1000'], False),

@@ -30,7 +30,7 @@ RUNS_OF = {'verify': 2000}  # one is a whole module, run twice
 # Libraries of a target, in the order in which they need one another, and its other files.
 LOADER = ['loader/libcn_loader.a', 'core/libcn_core.a']
 MACHINE = ['vm/libcn_vm.a', 'vm/libcn_handlers.a', 'governor/libcn_governor.a']
-WHOLE = ['api/libcordon.a', 'host/libcn_host.a', 'shim/libcn_shim.a']
+WHOLE = ['api/libcn_api.a', 'host/libcn_host.a', 'shim/libcn_shim.a']
 COMMAND = ['cli/libcn_cli.a']
 TARGETS = {
     'config': (COMMAND + WHOLE + MACHINE + LOADER, []),
