@@ -42,7 +42,7 @@ void cordon_host_memory(cordon_host_t *host, uint64_t bytes)
 
 void cordon_host_total(cordon_host_t *host, uint64_t bytes)
 {
-    atomic_store(&host->pot.size, bytes);
+    cn_pot_resize(&host->pot, bytes);
 }
 
 /* ------------------------------------------------------------------ workers */
@@ -64,7 +64,11 @@ bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *er
         return cn_api_fail(error, CORDON_MISUSE, "%u workers are asked for, at most %d can be had",
                            workers, CN_POOL_WORKERS_MAX);
     host->pool = cn_pool_new(workers ? workers : usable_cores(), &cause);
-    return host->pool != NULL || cn_api_fail_with(error, &cause);
+    if (host->pool == NULL)
+        return cn_api_fail_with(error, &cause);
+    host->pot.turned_context = host->pool;
+    atomic_store(&host->pot.turned, cn_pool_poke_watching);
+    return true;
 }
 
 void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats)

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "governor/pressure.h"
+
 #define NONE CN_UNLIMITED
 #define BLOCK_OVERHEAD 16 /* what the C library keeps beside each block, roughly */
 
@@ -56,18 +58,45 @@ static uint64_t take_from(struct cn_pot *pot, uint64_t amount)
     return 0;
 }
 
+/* Looks again after a change, because others may have committed or given back meanwhile: the last
+ * one to look leaves what is true. */
+static void look_at(struct cn_pot *pot)
+{
+    bool before = atomic_load(&pot->is_tight), now;
+
+    while (pot->ask == NULL &&
+           (now = cn_is_tight(atomic_load(&pot->committed), atomic_load(&pot->size), before)) !=
+               before) {
+        if (atomic_compare_exchange_strong(&pot->is_tight, &before, now)) {
+            void (*turned)(void *) = atomic_load(&pot->turned);
+            if (turned != NULL)
+                turned(pot->turned_context);
+            before = now;
+        }
+    }
+}
+
 bool cn_pot_take(struct cn_pot *pot, uint64_t amount)
 {
     uint64_t missing = take_from(pot, amount);
 
     if (missing > 0 && pot->ask != NULL && pot->ask(pot->ask_context, missing))
         missing = take_from(pot, amount);
+    if (missing == 0)
+        look_at(pot);
     return missing == 0;
 }
 
 void cn_pot_give(struct cn_pot *pot, uint64_t amount)
 {
     atomic_fetch_sub(&pot->committed, amount);
+    look_at(pot);
+}
+
+void cn_pot_resize(struct cn_pot *pot, uint64_t size)
+{
+    atomic_store(&pot->size, size);
+    look_at(pot);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b)

@@ -33,11 +33,19 @@ struct cn_pot {
     /* Where there is not enough, asked to make it `amount` larger; NULL where nobody can. */
     bool (*ask)(void *context, uint64_t amount);
     void *ask_context;
+    /* Little of it is left (governor/pressure.h): kept up to date by the functions below, but where
+     * there is `ask`: then by whoever sets that. */
+    _Atomic bool is_tight;
+    /* Called, by any thread, when that has changed; its context is set before it. */
+    void (*_Atomic turned)(void *context);
+    void *turned_context;
 };
 
 /* False when there is not so much left. */
 bool cn_pot_take(struct cn_pot *pot, uint64_t amount);
 void cn_pot_give(struct cn_pot *pot, uint64_t amount);
+/* It may come to less than is committed: then it gives nothing until there is less. */
+void cn_pot_resize(struct cn_pot *pot, uint64_t size);
 
 struct cn_account {
     uint64_t used[CN_QUOTA_COUNT];

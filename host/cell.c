@@ -203,6 +203,7 @@ static bool run_inside(struct cn_cell *cell, uint64_t slice_ns)
     struct cn_cell_page *page = cell->page;
 
     page->slice_ns = slice_ns;
+    page->is_tight = atomic_load(&cell->pot->is_tight);
     page->word = CN_CELL_TURN;
     lend(cell, 0);
     for (;;) {
@@ -249,8 +250,9 @@ static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_re
         return;
     keep_figures(cell);
     take_back(cell, page->spare);
+    atomic_store(&seat->is_watching, page->is_watching);
     report->is_over = page->is_over;
-    report->until_ns = page->until_ns;
+    report->until_ns = page->until_ns; /* 0 where it has begun to watch */
     if (!watch_wait_set(cell, page->has_wait_set, page->is_parked))
         report->until_ns = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
     if (page->is_made && !cell->is_made) {

@@ -41,6 +41,7 @@ struct cn_cell_page {
     /* With TURN. */
     uint64_t slice_ns;
     uint64_t lease;         /* bytes of memory that the VM may have without asking */
+    bool is_tight;          /* the host has little left */
     /* With ASK; the answer is a lease that is larger, or not. */
     uint64_t wanted;
     /* With REPORT. */
@@ -50,6 +51,7 @@ struct cn_cell_page {
     bool has_wait_set;      /* it has been sent, over the socket */
     bool is_made;           /* there is a VM, and the next turn is its first own */
     bool is_over;
+    bool is_watching;       /* it wants to know when that changes */
     struct cn_figures figures;
     /* Told at any time. */
     _Atomic int kill_signal;

@@ -17,6 +17,7 @@ static void wait_for_turn(struct cn_inside *inside)
 {
     cn_baton_wait(inside->page, CN_BATON_INSIDE, UINT64_MAX);
     atomic_store(&inside->pot->size, inside->page->lease);
+    atomic_store(&inside->pot->is_tight, inside->page->is_tight);
 }
 
 static bool ask(struct cn_inside *inside, uint64_t wanted)
@@ -166,6 +167,7 @@ void cn_inside_serve(struct cn_inside *inside, struct cn_vm *vm)
         vm->seat.turn(&vm->seat, inside->page->slice_ns, &turn);
         if (turn.is_over)
             return;
+        inside->page->is_watching = atomic_load(&vm->seat.is_watching);
         cn_inside_publish(inside, vm);
     }
 }

@@ -43,7 +43,7 @@ struct worker {
 };
 
 struct cn_pool {
-    pthread_mutex_t lock;    /* of all that follows, but for `news` */
+    pthread_mutex_t lock;    /* of all that follows, but for `news` and what is atomic */
     pthread_cond_t work;     /* something is ready */
     pthread_cond_t place;    /* a worker is missing */
     uint32_t missing;        /* places that no thread has */
@@ -54,6 +54,7 @@ struct cn_pool {
     uint32_t place_count, free_place;
     int epoll;
     int news;                /* an event that wakes the watcher */
+    _Atomic bool pokes_watching; /* who has an eye on the host's memory is to be woken, too */
     uint64_t watcher_until;  /* it sleeps until then; 0 when it does not */
     uint32_t wakes;          /* that it made in this round */
     uint64_t wake_ns;        /* what one took of the processor in the last round that had some */
@@ -191,9 +192,15 @@ static void wake_poked(struct cn_pool *pool)
     eventfd_t count;
 
     (void)eventfd_read(pool->news, &count);
+    bool pokes_watching = atomic_exchange(&pool->pokes_watching, false);
     for (uint32_t i = 0; i < pool->place_count; i++) {
         struct cn_seat *seat = pool->places[i].seat;
-        if (seat == NULL || !atomic_exchange(&seat->is_poked, false))
+        if (seat == NULL)
+            continue;
+        bool is_poked = atomic_exchange(&seat->is_poked, false);
+        if (pokes_watching && atomic_load(&seat->is_watching))
+            wake_by_watcher(pool, seat);
+        if (!is_poked)
             continue;
         wake(pool, seat);
         cn_fair_hurry(&pool->fair, &seat->entity); /* it is to be killed, paused, changed */
@@ -526,6 +533,7 @@ static enum cn_status take(struct cn_pool *pool, struct cn_seat *seat, uint32_t 
     seat->alarm = CN_NO_ALARM;
     seat->watched = -1;
     atomic_store(&seat->is_poked, false);
+    atomic_store(&seat->is_watching, false);
     pool->figures.seats++;
     pool->figures.reserved += reserve;
     wake(pool, seat);
@@ -576,6 +584,14 @@ void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat)
     atomic_store(&seat->is_poked, true);
     tell_watcher(pool);
     errno = before;
+}
+
+void cn_pool_poke_watching(void *context)
+{
+    struct cn_pool *pool = context;
+
+    atomic_store(&pool->pokes_watching, true);
+    tell_watcher(pool);
 }
 
 struct cn_pool_figures cn_pool_figures(struct cn_pool *pool)

@@ -45,6 +45,7 @@ struct cn_seat {
     void (*over)(struct cn_seat *seat);
     int process; /* that its turns are run by, meanwhile the worker waits; 0: the worker itself */
     bool (*is_inside)(const struct cn_seat *seat); /* whether that has the turn at this moment */
+    _Atomic bool is_watching; /* it is poked by cn_pool_poke_watching; set in its turns */
 
     /* The pool's. */
     uint32_t number;          /* in the pool's table */
@@ -85,6 +86,9 @@ CN_CHECKED enum cn_status cn_pool_set(struct cn_pool *pool, struct cn_seat *seat
 
 /* It gets a turn soon, whatever it waits for. From signal handlers, too. */
 void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat);
+
+/* So do all that are watching. `pool` is a struct cn_pool. */
+void cn_pool_poke_watching(void *pool);
 
 /* By the thread that has the seat's turn, or its process: it may wait in the kernel for long now,
  * and its place is for another thread meanwhile. */

@@ -19,6 +19,14 @@ static bool begin_next(struct cn_vm *vm)
     return true;
 }
 
+/* Whether it has just begun to: what happened in this turn it may not have been told of. */
+static bool begins_to_watch(struct cn_vm *vm)
+{
+    bool watches = vm->wasi != NULL && cn_wasi_watches_pressure(vm->wasi);
+
+    return !atomic_exchange(&vm->seat.is_watching, watches) && watches;
+}
+
 static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report)
 {
     struct cn_vm *vm = vm_of(seat);
@@ -29,7 +37,7 @@ static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_re
     if (vm->end.kind == CN_END_NONE && vm->calls_begun > 0)
         turn = cn_vm_turn(vm, slice_ns, &report->until_ns);
     report->is_over = turn == CN_TURN_OVER && !begin_next(vm);
-    if (turn == CN_TURN_AGAIN || turn == CN_TURN_OVER)
+    if (begins_to_watch(vm) || turn == CN_TURN_AGAIN || turn == CN_TURN_OVER)
         report->until_ns = 0;
     if (turn == CN_TURN_PARKED && vm->wasi != NULL)
         report->wait_set = cn_wasi_wait_set(vm->wasi);

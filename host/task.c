@@ -195,7 +195,7 @@ bool cn_task_any_ready(struct cn_vm *vm, uint64_t *until_ns)
 
 bool cn_task_next(struct cn_vm *vm, uint64_t *until_ns)
 {
-    if (vm->parked_count > 0 && cn_wasi_has_events(vm->wasi))
+    if (vm->parked_count > 0 && (cn_wasi_has_events(vm->wasi) || cn_wasi_has_news(vm->wasi)))
         unpark_all(vm);
     struct cn_task *task = find_ready(vm, until_ns);
     if (task == NULL && vm->parked_count > 0) {

@@ -8,6 +8,8 @@
 
 /* Wiped and unmapped between two looks at the clock: some 50 us. */
 #define GIVE_BACK_STEP (512u << 10)
+/* How often a VM without a seat that wants to know looks at what the host has left. */
+#define LOOK_NS 100000000u
 
 void cn_vm_init(struct cn_vm *vm)
 {
@@ -108,6 +110,13 @@ static struct cn_waiter *waiter_of(struct cn_vm *vm)
     return vm->waiter;
 }
 
+/* Whether others can leave it little memory: nobody pokes a VM without a seat for that. */
+static bool shares_pot(const struct cn_vm *vm)
+{
+    return vm->wasi != NULL && vm->account.pot != NULL &&
+           atomic_load(&vm->account.pot->size) != CN_UNLIMITED;
+}
+
 static void wait_until(struct cn_vm *vm, enum cn_turn turn, uint64_t until_ns)
 {
     bool is_new = vm->waiter == NULL;
@@ -122,6 +131,8 @@ static void wait_until(struct cn_vm *vm, enum cn_turn turn, uint64_t until_ns)
     if (is_new)
         return; /* who had news before there was a waiter has interrupted nobody: look again */
     uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
+    if (until_ns > now + LOOK_NS && shares_pot(vm) && cn_wasi_watches_pressure(vm->wasi))
+        until_ns = now + LOOK_NS;
     int fd = turn == CN_TURN_PARKED && vm->wasi != NULL ? cn_wasi_wait_set(vm->wasi) : -1;
     if (until_ns > now)
         cn_waiter_wait(waiter, fd, until_ns == UINT64_MAX ? UINT64_MAX : until_ns - now);

@@ -35,3 +35,27 @@ enum cn_errno cn_cordon_memory_discard(struct cn_call *call)
     *done += size;
     return *done < call->buffer.size ? CN_E_YIELD : CN_E_SUCCESS;
 }
+
+enum cn_errno cn_cordon_pressure_open(struct cn_call *call)
+{
+    struct cn_fd_table *fds = &call->wasi->fds;
+    uint32_t number;
+    struct cn_fd *fd;
+    enum cn_errno error = cn_fd_new(fds, &number, &fd);
+
+    if (error != CN_E_SUCCESS)
+        return error;
+    fd->kind = CN_FD_PRESSURE;
+    fd->filetype = CN_FILETYPE_UNKNOWN;
+    fd->rights = CN_RIGHT_POLL_FD_READWRITE;
+    fds->pressure_count++;
+    call->out[0].u32 = number;
+    return CN_E_SUCCESS;
+}
+
+enum cn_errno cn_cordon_pressure_get(struct cn_call *call)
+{
+    call->fd->told = cn_wasi_pressure(call->wasi);
+    call->out[0].u32 = call->fd->told;
+    return CN_E_SUCCESS;
+}

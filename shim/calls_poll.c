@@ -121,11 +121,12 @@ static enum cn_errno fd_of(const struct cn_call *call, const struct subscription
 {
     struct cn_fd *fd = cn_fd_get(&call->wasi->fds, subscription->fd);
     uint64_t needed = CN_RIGHT_POLL_FD_READWRITE;
+    bool reads = subscription->tag == CN_EVENT_FD_READ;
 
     if (fd == NULL)
         return CN_E_BADF;
-    if (fd->kind != CN_FD_LISTENER)
-        needed |= subscription->tag == CN_EVENT_FD_READ ? CN_RIGHT_FD_READ : CN_RIGHT_FD_WRITE;
+    if (fd->kind != CN_FD_LISTENER && !(fd->kind == CN_FD_PRESSURE && reads))
+        needed |= reads ? CN_RIGHT_FD_READ : CN_RIGHT_FD_WRITE;
     if ((fd->rights & needed) != needed)
         return CN_E_NOTCAPABLE;
     *result = fd;
@@ -148,7 +149,7 @@ static uint64_t readable_bytes(const struct cn_fd *fd)
     struct stat stat;
     int size = 0;
 
-    if (fd->kind == CN_FD_LISTENER)
+    if (fd->kind == CN_FD_LISTENER || fd->kind == CN_FD_PRESSURE)
         return 1;
     if (fd->kind == CN_FD_FILE) {
         if (fstat(fd->host, &stat) != 0 || (uint64_t)stat.st_size <= fd->position)
@@ -187,6 +188,17 @@ static void prepare(struct polling *polling)
     }
 }
 
+/* What the host knows nothing about: whether the guest has not been told yet. */
+static short news_of_pressure(struct cn_wasi *wasi, const struct cn_fd *fd)
+{
+    return cn_wasi_pressure(wasi) != fd->told ? POLLIN : 0;
+}
+
+static bool is_of_pressure(const struct watch *watch)
+{
+    return watch->fd != NULL && watch->fd->kind == CN_FD_PRESSURE;
+}
+
 /* Asks the host about the descriptors, so many at a time: it refuses more than it would let a
  * process open. */
 static enum cn_errno ask(struct watch *watches, uint32_t count)
@@ -223,7 +235,9 @@ static enum cn_errno collect(struct polling *polling)
     for (int i = 0; i < CN_WAIT_CLOCKS; i++)
         polling->now[i] = cn_clock_now(i);
     for (uint32_t i = 0; i < count; i++) {
-        const struct watch *watch = &polling->watches[i];
+        struct watch *watch = &polling->watches[i];
+        if (is_of_pressure(watch))
+            watch->found = news_of_pressure(polling->call->wasi, watch->fd);
         if (watch->error != CN_E_SUCCESS)
             tell_error(polling, &watch->subscription, watch->error);
         else if (watch->fd == NULL)
@@ -249,6 +263,8 @@ static enum cn_errno wait_for_all(struct polling *polling)
         if (watch->held_until != 0) {
             if (watch->held_until < first[CN_CLOCK_MONOTONIC])
                 first[CN_CLOCK_MONOTONIC] = watch->held_until;
+        } else if (is_of_pressure(watch)) {
+            continue; /* the VM is given a turn when that changes */
         } else if (watch->fd != NULL) {
             uint32_t events = subscription->tag == CN_EVENT_FD_READ ? EPOLLIN : EPOLLOUT;
             error = cn_wait_fd(wait, &call->wasi->fds, watch->fd, events, &is_ready);

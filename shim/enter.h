@@ -25,6 +25,7 @@ enum cn_fd_class {
     CN_CLASS_DIR,
     CN_CLASS_SOCKET,
     CN_CLASS_LISTENER,
+    CN_CLASS_PRESSURE,
 };
 
 struct cn_param {

@@ -99,6 +99,8 @@ static void release(struct cn_fd_table *table, struct cn_fd *fd)
     cn_account_refund(table->account, CN_QUOTA_FDS, 1);
     if (fd->kind == CN_FD_SOCKET)
         cn_account_refund(table->account, CN_QUOTA_CONNECTIONS, 1);
+    if (fd->kind == CN_FD_PRESSURE)
+        table->pressure_count--;
     cn_free(allocator_of(table), fd, sizeof *fd);
 }
 

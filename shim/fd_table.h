@@ -16,6 +16,7 @@ enum cn_fd_kind {
     CN_FD_DIR,
     CN_FD_LISTENER,
     CN_FD_SOCKET,   /* an accepted connection */
+    CN_FD_PRESSURE, /* news of memory pressure: nothing of the host's is behind it */
 };
 
 struct cn_dir_stream; /* shim/dir_stream.h */
@@ -40,6 +41,7 @@ struct cn_fd {
     struct cn_inode *inode;   /* of a file, or of a directory that the VM created */
     struct cn_dir_stream *stream;
     struct cn_terminal *terminal; /* what is written to it is filtered */
+    uint32_t told;            /* the causes of pressure that it was told last */
 };
 
 struct cn_fd_table {
@@ -48,6 +50,7 @@ struct cn_fd_table {
     struct cn_fd **slots;
     uint32_t slot_count;
     uint32_t lowest; /* no free slot is below */
+    uint32_t pressure_count; /* open ones of CN_FD_PRESSURE */
     int wait_set;    /* epoll descriptor that closed descriptors are taken from, or -1 */
 };
 

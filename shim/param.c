@@ -44,6 +44,8 @@ static enum cn_errno check_class(const struct cn_fd *fd, enum cn_fd_class class)
         if (fd->kind == CN_FD_SOCKET)
             return CN_E_INVAL;
         return is_socket ? CN_E_SUCCESS : CN_E_NOTSOCK;
+    case CN_CLASS_PRESSURE:
+        return fd->kind == CN_FD_PRESSURE ? CN_E_SUCCESS : CN_E_INVAL;
     case CN_CLASS_ANY:
         break;
     }

@@ -3,6 +3,7 @@
 #define CN_SHIM_STATE_H
 
 #include "core/arena.h"
+#include "governor/pressure.h"
 #include "shim/disk.h"
 #include "shim/fd_table.h"
 #include "shim/toll.h"
@@ -33,6 +34,8 @@ struct cn_wasi {
     struct cn_tolls tolls;
     struct cn_wait wait;
     struct cn_wasi_stats stats;
+    uint32_t pressure;       /* at the last look */
+    uint32_t pressure_known; /* when parked calls were last made again for it */
     uint64_t salt[2];        /* hides the host's device and inode numbers */
     uint64_t (*cpu_ns)(const void *context);
     const void *cpu_context;
@@ -41,5 +44,12 @@ struct cn_wasi {
     uint32_t first_listener, listener_count;
     struct cn_binding *bindings;
 };
+
+/* The causes of memory pressure, as they are now. */
+static inline uint32_t cn_wasi_pressure(struct cn_wasi *wasi)
+{
+    wasi->pressure = cn_pressure_look(wasi->account, wasi->pressure);
+    return wasi->pressure;
+}
 
 #endif

@@ -316,7 +316,18 @@ bool cn_wasi_has_events(struct cn_wasi *wasi)
 void cn_wasi_resume(struct cn_wasi *wasi)
 {
     (void)cn_wait_resume(&wasi->wait);
+    wasi->pressure_known = cn_wasi_pressure(wasi);
     cn_wait_anew(&wasi->wait);
+}
+
+bool cn_wasi_watches_pressure(const struct cn_wasi *wasi)
+{
+    return wasi->fds.pressure_count > 0;
+}
+
+bool cn_wasi_has_news(struct cn_wasi *wasi)
+{
+    return cn_wasi_watches_pressure(wasi) && cn_wasi_pressure(wasi) != wasi->pressure_known;
 }
 
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi)

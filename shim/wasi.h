@@ -77,6 +77,12 @@ bool cn_wasi_has_events(struct cn_wasi *wasi);
  * are made again, and wait anew when they must. */
 void cn_wasi_resume(struct cn_wasi *wasi);
 
+/* Whether the guest has a descriptor that tells of memory pressure (cordon.pressure_open). */
+bool cn_wasi_watches_pressure(const struct cn_wasi *wasi);
+/* Whether it has one, and the pressure has changed since parked calls were last made again. No
+ * descriptor of the host's tells of that. */
+bool cn_wasi_has_news(struct cn_wasi *wasi);
+
 /* The counters, as they are now. */
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi);
 

@@ -36,3 +36,31 @@ int cordon_memory_discard(void *at, size_t size)
     errno = error;
     return -1;
 }
+
+__attribute__((import_module("cordon"), import_name("pressure_open"))) uint16_t
+cordon_import_pressure_open(int *fd);
+
+int cordon_pressure_open(void)
+{
+    int fd;
+    uint16_t error = cordon_import_pressure_open(&fd);
+
+    if (error == 0)
+        return fd;
+    errno = error;
+    return -1;
+}
+
+__attribute__((import_module("cordon"), import_name("pressure_get"))) uint16_t
+cordon_import_pressure_get(int fd, uint32_t *causes);
+
+int cordon_pressure_get(int fd)
+{
+    uint32_t causes;
+    uint16_t error = cordon_import_pressure_get(fd, &causes);
+
+    if (error == 0)
+        return (int)causes;
+    errno = error;
+    return -1;
+}

@@ -91,6 +91,27 @@ def leaves_no_orphans(bench):
         wait_for("its end", lambda: not host.path.exists())
 
 
+def tells_of_memory_pressure(bench):
+    """To a guest that waits for it, in a process of its own and in the host: 1 is near its limit,
+    2 above it, 4 that the host has little left."""
+    waits = [f"{name}-{place}" for name in ("over", "host") for place in ("own", "shared")]
+    vms = {name: f"args: [pressure], process: {name.split('-')[1]}, quotas: {{memory: 4m}}"
+           for name in waits}
+    with bench.host(vms, head="memory: 64m\n", options=["--stay"], code=1) as host:
+        for name in waits:
+            wait_for("its memory", lambda name=name:
+                     host.stats(name)["quotas"]["memory"]["used"] > 64 << 10)
+        for name in waits[:2]:
+            host.run("set", name, "memory=64k")
+            assert host.wait(name, state="ended")["exit_code"] in (2, 3)
+        host.run("set", waits[2], "memory_reserve=8m")
+        bench.run("run", "-d", "--host", host.path, "--memory-reserve=52m", "guest.wasm", "sleep")
+        assert host.wait(waits[3], state="ended")["exit_code"] == 4
+        assert host.ps()[waits[2]]["state"] != "ended", "it has all that it needs reserved"
+        host.run("set", waits[2], "memory_reserve=0")
+        assert host.wait(waits[2], state="ended")["exit_code"] == 4
+
+
 def _usage(folder):
     """Bytes and inodes that are charged for what lies there."""
     sizes = [path.stat().st_size for path in folder.iterdir()]

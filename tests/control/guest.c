@@ -1,5 +1,7 @@
 /* A guest that does what its first argument says. */
 #include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,23 @@ static int litter(void)
     }
 }
 
+__attribute__((import_module("cordon"), import_name("pressure_open"))) uint16_t
+pressure_open(int *fd);
+__attribute__((import_module("cordon"), import_name("pressure_get"))) uint16_t
+pressure_get(int fd, int *causes);
+
+/* Waits until it is told of memory pressure, and ends with the causes. */
+static int wait_for_pressure(void)
+{
+    struct pollfd wait = {.events = POLLIN};
+    int causes = 0;
+
+    if (pressure_open(&wait.fd) != 0 || poll(&wait, 1, -1) != 1 ||
+        pressure_get(wait.fd, &causes) != 0)
+        return 100;
+    return causes;
+}
+
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "exit";
@@ -101,5 +120,7 @@ int main(int count, char **words)
         return dirty();
     if (strcmp(what, "litter") == 0)
         return litter();
+    if (strcmp(what, "pressure") == 0)
+        return wait_for_pressure();
     return (int)number;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,36 @@ static void test_discard(void)
     expect(cordon_quota_excess(CORDON_QUOTA_MEMORY) == 0, "nobody lowered the limit");
 }
 
+static void test_pressure(void)
+{
+    struct pollfd news = {.fd = cordon_pressure_open(), .events = POLLIN};
+
+    expect(news.fd > 2 && poll(&news, 1, 0) == 0, "there is no news of memory pressure");
+    expect(cordon_pressure_get(news.fd) == 0, "and no pressure");
+    char *volatile block = NULL; /* all of them are given back at the end */
+    for (int i = 0; i < 32 && poll(&news, 1, 0) == 0; i++) {
+        char *more = malloc(256 << 10);
+        if (more != NULL) {
+            memcpy(more, (const void *)&block, sizeof block);
+            block = more;
+        }
+    }
+    expect(poll(&news, 1, 0) == 1 && news.revents == POLLIN, "now there is");
+    expect(cordon_pressure_get(news.fd) == CORDON_PRESSURE_NEAR, "as it nears the limit");
+    expect(poll(&news, 1, 0) == 0, "which is told once");
+    while (block != NULL) {
+        char *next;
+        memcpy(&next, block, sizeof next);
+        free(block);
+        block = next;
+    }
+    expect(close(news.fd) == 0, "it can be closed");
+    errno = 0;
+    expect(cordon_pressure_get(news.fd) == -1 && errno == EBADF, "and is nothing then");
+    errno = 0;
+    expect(cordon_pressure_get(1) == -1 && errno == EINVAL, "stdout tells of none");
+}
+
 static void test_time(void)
 {
     uint64_t fuel = get(CORDON_QUOTA_FUEL).used;
@@ -120,6 +151,7 @@ int main(void)
 
     test_limits();
     test_memory();
+    test_pressure();
     test_files();
     test_discard();
     test_time();

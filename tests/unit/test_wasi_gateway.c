@@ -186,7 +186,7 @@ Test(wasi_gateway, offers_every_function_in_its_modules)
     }
     cr_expect_eq(count[0], 46);
     cr_expect_eq(count[1], 45, "all but sock_accept");
-    cr_expect_eq(count[2], 3);
+    cr_expect_eq(count[2], 5);
     cr_expect(!cn_wasi_lookup(guest.wasi, cn_bytes_of("wasi_unstable"),
                               cn_bytes_of("sock_accept"), &function));
     cr_assert(cn_wasi_lookup(guest.wasi, cn_bytes_of("wasi_unstable"), cn_bytes_of("path_open"),

@@ -54,4 +54,21 @@ uint64_t cordon_quota_excess(enum cordon_quota_id id);
  * 0, or -1 with errno EFAULT for what is not memory. */
 int cordon_memory_discard(void *at, size_t size);
 
+/* Memory pressure: told before anything is refused. */
+enum {
+    CORDON_PRESSURE_NEAR = 1, /* this program uses seven eighths of its memory quota, or more */
+    CORDON_PRESSURE_OVER = 2, /* more than all of it: the quota was lowered (cordon_quota_excess) */
+    CORDON_PRESSURE_HOST = 4, /* seven eighths of what all programs of the host may have is taken */
+};
+
+/* A descriptor for poll, with POLLIN: ready when the causes of pressure are others than
+ * cordon_pressure_get has told last for this descriptor (none, in the beginning). NEAR and HOST
+ * end when less than three quarters are in use. It cannot be read. close() closes it.
+ * -1 with errno EMFILE or ENOMEM. */
+int cordon_pressure_open(void);
+
+/* The causes that there are now, from above; 0 for none. -1 with errno EBADF, or EINVAL for a
+ * descriptor of something else. */
+int cordon_pressure_get(int fd);
+
 #endif
