@@ -1,0 +1,180 @@
+/* What embedding costs: each figure beside the goal it was given. Prints, never fails. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "include/cordon.h"
+
+static const char guest[] =
+    "(module"
+    "  (import \"env\" \"raw\" (func $raw (param i32) (result i32)))"
+    "  (import \"env\" \"hypot\" (func $hypot (param f64 f64) (result f64)))"
+    "  (memory (export \"memory\") 1)"
+    "  (data (i32.const 1024) \"what the module brings along\")"
+    "  (func (export \"add\") (param i32 i32) (result i32)"
+    "    (i32.add (local.get 0) (local.get 1)))"
+    "  (func (export \"none\") (param $n i32)"
+    "    (loop $again"
+    "      (local.set $n (i32.sub (local.get $n) (i32.const 1)))"
+    "      (br_if $again (local.get $n))))"
+    "  (func (export \"raw\") (param $n i32)"
+    "    (loop $again"
+    "      (drop (call $raw (local.get $n)))"
+    "      (local.set $n (i32.sub (local.get $n) (i32.const 1)))"
+    "      (br_if $again (local.get $n))))"
+    "  (func (export \"ffi\") (param $n i32)"
+    "    (loop $again"
+    "      (drop (call $hypot (f64.const 3) (f64.const 4)))"
+    "      (local.set $n (i32.sub (local.get $n) (i32.const 1)))"
+    "      (br_if $again (local.get $n)))))";
+
+struct world {
+    cordon_host_t *host;
+    cordon_module_t *module;
+    cordon_linker_t *linker;
+    cordon_config_t *config;
+};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "costs: %s\n", what);
+    exit(1);
+}
+
+static double now(clockid_t clock)
+{
+    struct timespec time;
+
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static void show(const char *what, double value, const char *unit, const char *goal)
+{
+    printf("%-34s %9.1f %-10s goal %s\n", what, value, unit, goal);
+}
+
+static bool raw(void *user, cordon_vm_t *vm, uint64_t *slots)
+{
+    (void)user;
+    (void)vm;
+    slots[0] += 1;
+    return true;
+}
+
+static double cheap(double a, double b)
+{
+    return a + b;
+}
+
+static void open_world(struct world *world)
+{
+    cordon_error_t error;
+
+    world->host = cordon_host_new(&error);
+    world->module = cordon_module_load(world->host, guest, sizeof guest - 1, &error);
+    if (world->module == NULL)
+        die(error.message);
+    world->linker = cordon_linker_new(world->host, &error);
+    world->config = cordon_config_new(&error);
+    if (!cordon_bind_raw(world->linker, "env", "raw", "i32(i32)", raw, NULL, &error) ||
+        !cordon_bind(world->linker, "env", "hypot", "f64(f64, f64)", (void (*)(void))cheap, &error))
+        die(error.message);
+}
+
+static void close_world(struct world *world)
+{
+    cordon_config_free(world->config);
+    cordon_linker_free(world->linker);
+    cordon_module_free(world->module);
+    cordon_host_free(world->host);
+}
+
+static cordon_vm_t *make(struct world *world)
+{
+    cordon_error_t error;
+    cordon_vm_t *vm =
+        cordon_vm_new(world->host, world->module, world->linker, world->config, &error);
+
+    if (vm == NULL)
+        die(error.message);
+    return vm;
+}
+
+static void invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,
+                   uint32_t count)
+{
+    cordon_value_t value;
+    cordon_result_t result;
+    cordon_error_t error;
+
+    if (!cordon_vm_invoke(vm, name, arguments, count, &value, 1, &result, &error))
+        die(error.message);
+    if (result.end != CORDON_END_RETURN)
+        die(result.message);
+}
+
+#define VMS 5000
+#define CALLS 1000000
+
+static void measure_making(struct world *world)
+{
+    const cordon_value_t pair[] = {{.type = CORDON_I32, .i32 = 1}, {.type = CORDON_I32, .i32 = 2}};
+    double start = now(CLOCK_MONOTONIC);
+
+    for (int i = 0; i < VMS; i++)
+        cordon_vm_free(make(world));
+    show("create and destroy", (now(CLOCK_MONOTONIC) - start) / VMS / 1e3, "us", "10");
+    start = now(CLOCK_PROCESS_CPUTIME_ID);
+    for (int i = 0; i < VMS; i++) {
+        cordon_vm_t *vm = make(world);
+        invoke(vm, "add", pair, 2);
+        cordon_vm_free(vm);
+    }
+    show("fresh VMs that make a call", VMS / ((now(CLOCK_PROCESS_CPUTIME_ID) - start) / 1e9),
+         "per s", "5000 per core");
+}
+
+static void measure_in(struct world *world)
+{
+    const cordon_value_t pair[] = {{.type = CORDON_I32, .i32 = 1}, {.type = CORDON_I32, .i32 = 2}};
+    cordon_vm_t *vm = make(world);
+    double start = now(CLOCK_MONOTONIC);
+
+    for (int i = 0; i < CALLS; i++)
+        invoke(vm, "add", pair, 2);
+    show("host to guest, by name", (now(CLOCK_MONOTONIC) - start) / CALLS, "ns", "60");
+    cordon_vm_free(vm);
+}
+
+static double loop_ns(cordon_vm_t *vm, const char *name)
+{
+    const cordon_value_t count = {.type = CORDON_I32, .i32 = CALLS};
+    double start = now(CLOCK_MONOTONIC);
+
+    invoke(vm, name, &count, 1);
+    return (now(CLOCK_MONOTONIC) - start) / CALLS;
+}
+
+static void measure_out(struct world *world)
+{
+    cordon_vm_t *vm = make(world);
+    double none = loop_ns(vm, "none");
+
+    show("guest to host, raw", loop_ns(vm, "raw") - none, "ns", "30");
+    show("guest to host, libffi", loop_ns(vm, "ffi") - none, "ns", "80");
+    cordon_vm_free(vm);
+}
+
+int main(void)
+{
+    struct world world;
+
+    open_world(&world);
+    measure_making(&world);
+    measure_in(&world);
+    measure_out(&world);
+    close_world(&world);
+    return 0;
+}
