@@ -11,6 +11,8 @@
 #include "loader/buffer.h"
 #include "loader/translate.h"
 
+struct cn_sign;
+
 struct cordon_host {
     cordon_translation_t translation;
     uint64_t memory_limit; /* for loading one module */
@@ -85,6 +87,9 @@ struct cordon_vm {
     bool is_started;     /* the host's workers have it */
     bool is_initialized; /* start and _initialize have run */
     bool is_settled;     /* the fuel that a trap left unspent was given back */
+    bool is_in_host;     /* a function of the embedder's is under way, that a guest called */
+    bool is_broken;      /* the guest cannot go on when that returns: */
+    struct cn_error broken; /* why, unless vm.end says so */
 };
 
 /* The module's translator, made anew when it was given up; NULL when memory is exhausted. */
@@ -134,15 +139,28 @@ bool cn_api_ref_give(struct cn_store *store, uint64_t reference, cordon_value_t 
 
 cordon_type_t cn_api_type(cn_valtype type);
 
-/* Parses "f64(f64, f64)" into a type in the arena; false with CORDON_MISUSE. */
-bool cn_api_signature(struct cn_arena *arena, const char *signature,
-                      const struct cn_functype **type, cordon_error_t *error);
-
-/* Prepares a C function for calls of that type; NULL when libffi cannot. In the arena. */
-struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_functype *type,
-                                void (*function)(void));
+/* Prepares a C function for calls as the signature says; NULL when libffi cannot. In the arena. */
+struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_binding *binding,
+                                const struct cn_sign *sign, void (*function)(void), void *user);
 /* The cn_host_fn of such a function; env is the binding. */
 enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot *slots);
+
+/* Around a call of the embedder's function: whether one is under way already, to be given back. */
+static inline bool cn_api_enter_host(struct cordon_vm *vm)
+{
+    bool before = vm->is_in_host;
+
+    vm->is_in_host = true;
+    return before;
+}
+
+static inline void cn_api_leave_host(struct cordon_vm *vm, bool before)
+{
+    vm->is_in_host = before;
+}
+
+/* Why the guest ends, when is_broken says so after such a call. */
+enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread);
 
 /* What the linker and the VM's WASI offer for an import, as a function of the VM's store. */
 bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,

@@ -2,10 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/internal.h"
+#include "api/signature.h"
 #include "core/suggest.h"
-
-#define PARAMS_MAX 32
 
 cordon_linker_t *cordon_linker_new(cordon_host_t *host, cordon_error_t *error)
 {
@@ -33,98 +31,6 @@ void cordon_linker_allow_wasi(cordon_linker_t *linker)
     linker->allows_wasi = true;
 }
 
-/* ------------------------------------------------------------------ signatures */
-
-static const struct {
-    const char *name;
-    cn_valtype type;
-} type_words[] = {
-    {"i32", CN_I32}, {"u32", CN_I32}, {"i64", CN_I64}, {"u64", CN_I64}, {"f32", CN_F32},
-    {"f64", CN_F64}, {"v128", CN_V128},
-};
-
-static void skip_blanks(const char **at)
-{
-    *at += strspn(*at, " \t");
-}
-
-/* Takes one type word; 0 when there is none. */
-static cn_valtype take_type(const char **at)
-{
-    skip_blanks(at);
-    for (size_t i = 0; i < sizeof type_words / sizeof type_words[0]; i++) {
-        size_t size = strlen(type_words[i].name);
-        if (strncmp(*at, type_words[i].name, size) != 0)
-            continue;
-        *at += size;
-        skip_blanks(at);
-        return type_words[i].type;
-    }
-    return 0;
-}
-
-static bool take(const char **at, const char *token)
-{
-    size_t size = strlen(token);
-
-    skip_blanks(at);
-    if (strncmp(*at, token, size) != 0)
-        return false;
-    *at += size;
-    skip_blanks(at);
-    return true;
-}
-
-/* Parameters into types, result behind them; false at a syntax error, with `at` there. */
-static bool parse_signature(const char **at, cn_valtype *types, uint32_t *params,
-                            uint32_t *results)
-{
-    cn_valtype result = take_type(at);
-
-    *params = 0;
-    *results = result != 0;
-    if (result == 0 && !take(at, "void"))
-        return false;
-    if (!take(at, "("))
-        return false;
-    bool is_empty = take(at, "void");
-    if (!take(at, ")")) {
-        do {
-            cn_valtype type = *params < PARAMS_MAX && !is_empty ? take_type(at) : 0;
-            if (type == 0)
-                return false;
-            types[(*params)++] = type;
-        } while (take(at, ","));
-        if (!take(at, ")"))
-            return false;
-    }
-    types[*params] = result;
-    return **at == '\0';
-}
-
-bool cn_api_signature(struct cn_arena *arena, const char *signature,
-                      const struct cn_functype **type, cordon_error_t *error)
-{
-    cn_valtype types[PARAMS_MAX + 1];
-    uint32_t params, results;
-    const char *at = signature;
-
-    if (!parse_signature(&at, types, &params, &results))
-        return cn_api_fail(error, CORDON_MISUSE,
-                           "signature \"%s\": expected a type at \"%s\", as in "
-                           "\"f64(i32, f64)\" (i32 u32 i64 u64 f32 f64 v128, void)",
-                           signature, at);
-    uint32_t count = params + results;
-    cn_valtype *kept = cn_arena_array(arena, count, sizeof *kept);
-    struct cn_functype *result = cn_arena_alloc(arena, sizeof *result);
-    if (kept == NULL || result == NULL)
-        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
-    memcpy(kept, types, count * sizeof *kept);
-    *result = cn_functype_of(params, results, kept);
-    *type = result;
-    return true;
-}
-
 /* ------------------------------------------------------------------ binding */
 
 static char *keep_text(struct cn_arena *arena, const char *text)
@@ -139,11 +45,9 @@ static char *keep_text(struct cn_arena *arena, const char *text)
 
 static struct cn_binding *new_binding(cordon_linker_t *linker, const char *module,
                                       const char *name, const char *signature,
-                                      cordon_error_t *error)
+                                      struct cn_sign *sign, cordon_error_t *error)
 {
-    const struct cn_functype *type;
-
-    if (!cn_api_signature(&linker->arena, signature, &type, error))
+    if (!cn_sign_parse(&linker->arena, signature, sign, error))
         return NULL;
     struct cn_binding *binding = cn_arena_alloc(&linker->arena, sizeof *binding);
     char *kept_module = keep_text(&linker->arena, module);
@@ -152,7 +56,7 @@ static struct cn_binding *new_binding(cordon_linker_t *linker, const char *modul
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
         return NULL;
     }
-    *binding = (struct cn_binding){.module = kept_module, .name = kept_name, .type = type};
+    *binding = (struct cn_binding){.module = kept_module, .name = kept_name, .type = sign->type};
     return binding;
 }
 
@@ -163,34 +67,60 @@ static bool offer(cordon_linker_t *linker, struct cn_binding *binding)
     return true;
 }
 
-bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
-                 const char *signature, void (*function)(void), cordon_error_t *error)
+bool cordon_bind_with(cordon_linker_t *linker, const char *module, const char *name,
+                      const char *signature, void (*function)(void), void *user,
+                      cordon_error_t *error)
 {
+    struct cn_sign sign;
+
     if (function == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "%s.%s: no function is given", module, name);
-    struct cn_binding *binding = new_binding(linker, module, name, signature, error);
+    struct cn_binding *binding = new_binding(linker, module, name, signature, &sign, error);
     if (binding == NULL)
         return false;
     binding->call = cn_native_call;
-    binding->native = cn_native_new(&linker->arena, binding->type, function);
+    binding->native = cn_native_new(&linker->arena, binding, &sign, function, user);
     if (binding->native == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "signature \"%s\": libffi cannot call it",
                            signature);
     return offer(linker, binding);
 }
 
+bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
+                 const char *signature, void (*function)(void), cordon_error_t *error)
+{
+    return cordon_bind_with(linker, module, name, signature, function, NULL, error);
+}
+
+enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread)
+{
+    /* Where the VM has ended already, beneath the function, that stands. */
+    if (vm->vm.end.kind == CN_END_NONE) {
+        thread->error = vm->broken;
+        vm->is_broken = false;
+    }
+    return CN_TRAP_HOST;
+}
+
 static enum cn_status call_raw(struct cn_thread *thread, void *env, union cn_slot *slots)
 {
     const struct cn_binding *binding = env;
+    struct cordon_vm *vm = thread->user;
+    bool before = cn_api_enter_host(vm);
+    bool is_done = binding->raw(binding->user, vm, &slots[0].u64);
 
-    return binding->raw(binding->user, thread->user, &slots[0].u64) ? CN_OK : CN_TRAP_HOST;
+    cn_api_leave_host(vm, before);
+    if (vm->is_broken)
+        return cn_api_host_broke(vm, thread);
+    return is_done ? CN_OK : CN_TRAP_HOST;
 }
 
 bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *name,
                      const char *signature, cordon_raw_fn function, void *user,
                      cordon_error_t *error)
 {
-    struct cn_binding *binding = new_binding(linker, module, name, signature, error);
+    struct cn_sign sign;
+    struct cn_binding *binding = new_binding(linker, module, name, signature, &sign, error);
 
     if (binding == NULL)
         return false;
@@ -198,6 +128,15 @@ bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *na
     binding->raw = function;
     binding->user = user;
     return offer(linker, binding);
+}
+
+bool cordon_vm_trap(cordon_vm_t *vm, const char *text)
+{
+    if (vm->is_in_host && !vm->is_broken) {
+        vm->is_broken = true;
+        cn_fail(&vm->broken, CN_TRAP_HOST, CN_NO_OFFSET, "%s", text);
+    }
+    return false;
 }
 
 /* ------------------------------------------------------------------ resolving */

@@ -395,7 +395,7 @@ static void *view_of(const struct cn_memory *memory, uint64_t *size)
 
 void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size)
 {
-    return view_of(vm->vm.instance->memories[0], size);
+    return view_of(vm->is_in_host ? vm->vm.thread->memory : vm->vm.instance->memories[0], size);
 }
 
 void *cordon_vm_memory_of(cordon_vm_t *vm, const char *name, uint64_t *size)

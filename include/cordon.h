@@ -154,26 +154,53 @@ CORDON_API void cordon_linker_free(cordon_linker_t *linker);
 /* WASI preview 1 and Cordon's own few calls, with what the VM's config grants. */
 CORDON_API void cordon_linker_allow_wasi(cordon_linker_t *linker);
 
-/* Any C function, called through libffi. The signature is C's way round:
- * "f64(f64, f64)", "void(i32)", "i64()", with the types i32 u32 i64 u64 f32 f64. It must agree
- * with the type of the module's import, which is checked when a VM is made; the error then
- * names both. Names and signature are copied. Of two with the same names the later one counts.
- * While the function runs the guest cannot be suspended, so it should be short. */
+/* Any C function, called through libffi. The signature is C's way round, "f64(f64, f64)", with
+ * the words of spec/signature.def:
+ *
+ *     i32 u32 i64 u64 f32 f64   numbers, for parameters and results; void for no result
+ *     *i32 ... *f64   pointer to a number: the guest gives an address, what stands there is copied
+ *                     for C, aligned, and copied back when the function returns
+ *     buf       void *, size_t: the guest gives address and length; checked
+ *     ptr<N>    void *: N bytes at the guest's address; checked
+ *     str       const char *: a copy of the text up to its zero byte, at most 1 MiB
+ *     text      const char *: the guest gives address and length; a copy with a zero byte behind
+ *     vm, user  cordon_vm_t *, void *: nothing of the guest's
+ *
+ * Addresses are 32 bits wide and in memory 0 of the caller. What is not all there traps before the
+ * function is called. Copies are gone when it returns; views (buf, ptr) hold until the guest runs
+ * again, and are not aligned.
+ *
+ * "(ii*~$)i" is understood as WAMR does, with the VM as the function's first parameter; and
+ * "i(ii*)" as wasm3 does.
+ *
+ * The signature must agree with the type of the module's import, which is checked when a VM is
+ * made; the error then names both. Names and signature are copied. Of two with the same names the
+ * later one counts. While the function runs the guest cannot be suspended, so it should be short.
+ * It must not free the VM. */
 CORDON_API bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
                             const char *signature, void (*function)(void),
                             cordon_error_t *error);
+/* The same with a pointer of your own, which a parameter `user` gives the function. */
+CORDON_API bool cordon_bind_with(cordon_linker_t *linker, const char *module, const char *name,
+                                 const char *signature, void (*function)(void), void *user,
+                                 cordon_error_t *error);
 
 /* A C function that takes its arguments as an array and writes its result there, without
- * libffi: slots[0...] hold the arguments, the result is written to slots[0]. False traps. The
- * signature may have v128 here, which takes two slots, the low half first. */
+ * libffi: slots[0...] hold the arguments, as the guest gives them: addresses are not looked at.
+ * The result is written to slots[0]. False traps. The signature may have v128 here, which takes
+ * two slots, the low half first. */
 typedef bool (*cordon_raw_fn)(void *user, cordon_vm_t *vm, uint64_t *slots);
 CORDON_API bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *name,
                                 const char *signature, cordon_raw_fn function, void *user,
                                 cordon_error_t *error);
 
+/* From within a host function: when it returns, the guest traps with that text, which is copied.
+ * Of several the first counts. Returns false, for raw functions to return. */
+CORDON_API bool cordon_vm_trap(cordon_vm_t *vm, const char *text);
+
 /* The guest's memory 0 and its size in bytes, for host functions that are given addresses in
- * it; NULL and 0 when it has none. Check every address against the size. Valid until the guest
- * runs again. */
+ * it: that of the module that calls; NULL and 0 when it has none. Check every address against the
+ * size. Valid until the guest runs again. */
 CORDON_API void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size);
 /* The same of the memory that the guest exports under a name; NULL and 0 too when it exports
  * none. Sizes are whole pages of the guest's, which may be of one byte. */

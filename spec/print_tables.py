@@ -127,6 +127,22 @@ def traps():
                                     one_line_rows('error.def', 'TRAP')])
 
 
+def signature_words():
+    found = [(word, 'the number itself', c)
+             for _, (_, word, _, c) in one_line_rows('signature.def', 'NUMBER')]
+    found += [(word, meaning, c)
+              for _, (_, word, _, c, meaning) in one_line_rows('signature.def', 'PLACE')]
+    return table(('word', 'in C', 'meaning'),
+                 [(code(word), code(c), meaning) for word, meaning, c in found])
+
+
+def signature_letters():
+    return table(('engine', 'letter', 'stands for'),
+                 [({'WAMR': 'WAMR', 'WASM3': 'wasm3'}[dialect], code(letter.strip("'")),
+                   code(name.lower())) for _, (dialect, letter, name)
+                  in one_line_rows('signature.def', 'LETTER')])
+
+
 def limits():
     return table(('limit', 'at most', 'what is counted'),
                  [(code(name), value(number), text)
@@ -267,6 +283,7 @@ TABLES = {'escapes': escapes, 'layers': layers, 'sandbox_calls': sandbox_calls,
           'keys': keys, 'states': states, 'requests': requests, 'refusals': refusals,
           'commands': commands, 'words': words,
           'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,
+          'signature_words': signature_words, 'signature_letters': signature_letters,
           'limits': limits, 'rules': rules, 'instructions': instructions, 'fields': fields,
           'calls': calls, 'rights': rights, 'errnos': errnos}
 
