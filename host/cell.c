@@ -19,10 +19,14 @@
 
 /* While the other side has the baton it is looked whether it lives, so often. */
 #define LOOK_NS 20000000
-/* A VM that was told to end has that long until its process is killed. */
+/* A VM that was told to end has that long until its process is killed, */
 #define GRACE_NS 50000000
+/* and for each MiB that it had so much more, while it goes on taking turns. */
+#define TEARDOWN_NS 4000000
+/* More questions than that in one turn are asked by nothing of ours: the process is killed. */
+#define QUESTIONS_MAX 10000
 /* A process whose VM has ended ends, too, or is made to. */
-#define EXIT_MS 1000
+#define EXIT_MS 100
 
 static struct cn_cell *cell_of(struct cn_seat *seat)
 {
@@ -178,21 +182,50 @@ static void take_back(struct cn_cell *cell, uint64_t spare)
     pthread_mutex_unlock(&cell->lock);
 }
 
+/* Whether it was told to end long enough ago. */
+static bool is_past_grace(const struct cn_cell *cell)
+{
+    uint64_t killed = atomic_load(&cell->killed_ns);
+
+    return killed != 0 && cn_clock_ns(CLOCK_MONOTONIC) - killed > GRACE_NS;
+}
+
+static void put_down(struct cn_cell *cell)
+{
+    kill_process(cell);
+    bury(cell, CN_CELL_KILLED);
+}
+
 /* Until the baton comes back; false when it will not. */
 static bool wait_for_baton(struct cn_cell *cell)
 {
     while (!cn_baton_wait(cell->page, CN_BATON_HOST, LOOK_NS)) {
-        uint64_t killed = atomic_load(&cell->killed_ns);
         if (has_died(cell)) {
             bury(cell, CN_CELL_DIED);
             return false;
         }
-        if (killed != 0 && cn_clock_ns(CLOCK_MONOTONIC) - killed > GRACE_NS) {
-            kill_process(cell);
-            bury(cell, CN_CELL_KILLED);
+        if (is_past_grace(cell)) {
+            put_down(cell);
             return false;
         }
     }
+    return true;
+}
+
+/* Answers what was said with the baton; false when it was a report. */
+static bool answer(struct cn_cell *cell)
+{
+    struct cn_cell_page *page = cell->page;
+    uint32_t word = page->word;
+    uint64_t wanted = page->wanted;
+
+    if (word == CN_CELL_ASK)
+        lend(cell, wanted < UINT64_MAX / 4 ? wanted : UINT64_MAX / 4);
+    else if (word == CN_CELL_BLOCKS)
+        cn_pool_blocks(cell->pool, &cell->seat);
+    else
+        return false;
+    page->word = CN_CELL_TURN;
     return true;
 }
 
@@ -200,26 +233,22 @@ static bool wait_for_baton(struct cn_cell *cell)
  * none. */
 static bool run_inside(struct cn_cell *cell, uint64_t slice_ns)
 {
-    struct cn_cell_page *page = cell->page;
+    uint32_t questions = 0;
 
-    page->slice_ns = slice_ns;
-    page->is_tight = atomic_load(&cell->pot->is_tight);
-    page->word = CN_CELL_TURN;
+    cell->page->slice_ns = slice_ns;
+    cell->page->is_tight = atomic_load(&cell->pot->is_tight);
+    cell->page->word = CN_CELL_TURN;
     lend(cell, 0);
-    for (;;) {
-        cn_baton_pass(page, CN_BATON_INSIDE);
+    do {
+        if (questions++ > QUESTIONS_MAX || (questions > 2 && is_past_grace(cell))) {
+            put_down(cell);
+            return false;
+        }
+        cn_baton_pass(cell->page, CN_BATON_INSIDE);
         if (!wait_for_baton(cell))
             return false;
-        uint32_t word = page->word;
-        uint64_t wanted = page->wanted;
-        if (word == CN_CELL_ASK)
-            lend(cell, wanted < UINT64_MAX / 4 ? wanted : UINT64_MAX / 4);
-        else if (word == CN_CELL_BLOCKS)
-            cn_pool_blocks(cell->pool, &cell->seat);
-        else
-            return true;
-        page->word = CN_CELL_TURN;
-    }
+    } while (answer(cell));
+    return true;
 }
 
 static void keep_figures(struct cn_cell *cell)
@@ -233,10 +262,51 @@ static void keep_figures(struct cn_cell *cell)
     pthread_mutex_unlock(&cell->lock);
 }
 
+/* When it wants its next turn. One that was told to end, and says that it waits, is looked at again
+ * all the same: it may never end by itself. */
+static uint64_t next_turn_at(struct cn_cell *cell)
+{
+    const struct cn_cell_page *page = cell->page;
+    uint64_t at = page->until_ns, look = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
+    bool is_watched = watch_wait_set(cell, page->has_wait_set, page->is_parked);
+
+    if ((!is_watched || atomic_load(&cell->killed_ns) != 0) && at > look)
+        return look;
+    return at;
+}
+
+/* Also to wipe what it had, in turns of its own, which takes the longer the more that was. */
+static bool is_past_teardown(const struct cn_cell *cell)
+{
+    uint64_t killed = atomic_load(&cell->killed_ns);
+    uint64_t grace = GRACE_NS + (cell->leased >> 20) * TEARDOWN_NS;
+
+    return killed != 0 && cn_clock_ns(CLOCK_MONOTONIC) - killed > grace;
+}
+
+/* What it says with the baton. Nothing of it need be true: what is not harms its own VM. */
+static void take_report(struct cn_cell *cell, struct cn_turn_report *report)
+{
+    const struct cn_cell_page *page = cell->page;
+
+    keep_figures(cell);
+    take_back(cell, page->spare);
+    atomic_store(&cell->seat.is_watching, page->is_watching);
+    report->is_over = page->is_over;
+    report->until_ns = next_turn_at(cell);
+    if (page->is_made && !cell->is_made) {
+        cell->is_made = true;
+        cell->made(cell);
+    }
+    if (!report->is_over && is_past_teardown(cell)) {
+        put_down(cell);
+        report->is_over = true;
+    }
+}
+
 static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report)
 {
     struct cn_cell *cell = cell_of(seat);
-    const struct cn_cell_page *page = cell->page;
 
     report->wait_set = cell->epoll;
     if (has_died(cell)) {
@@ -246,19 +316,8 @@ static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_re
     }
     report->is_over = !run_inside(cell, slice_ns);
     report->used_ns = cpu_used(cell);
-    if (report->is_over)
-        return;
-    keep_figures(cell);
-    take_back(cell, page->spare);
-    atomic_store(&seat->is_watching, page->is_watching);
-    report->is_over = page->is_over;
-    report->until_ns = page->until_ns; /* 0 where it has begun to watch */
-    if (!watch_wait_set(cell, page->has_wait_set, page->is_parked))
-        report->until_ns = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
-    if (page->is_made && !cell->is_made) {
-        cell->is_made = true;
-        cell->made(cell);
-    }
+    if (!report->is_over)
+        take_report(cell, report);
 }
 
 /* A process that has given the baton back sleeps because it should. */

@@ -6,11 +6,13 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "host/cell.h"
 #include "include/cordon.h"
 
 #define MS 1000000ull
@@ -96,6 +98,7 @@ static pid_t child(int *socket, void (*inside)(int socket))
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever becomes of the test */
         dup2(ends[1], 3); /* and nothing else of the test's */
         close_range(4, ~0u, 0);
         inside(3);
@@ -153,6 +156,16 @@ static uint64_t cpu_of(cordon_cell_t *cell)
 
     cordon_ctl_stats(cordon_cell_ctl(cell), &stats);
     return stats.cpu_ns;
+}
+
+/* Waits until it has used so much more than at first; false when it never does. */
+static bool goes_on(cordon_cell_t *cell, uint64_t more)
+{
+    uint64_t first = cpu_of(cell);
+
+    for (int i = 0; i < 1000 && cpu_of(cell) - first < more; i++)
+        sleep_ms(10);
+    return cpu_of(cell) - first >= more;
 }
 
 struct seen {
@@ -254,8 +267,7 @@ Test(cell, a_process_that_does_not_listen_is_killed, .timeout = 20)
     cordon_cell_t *stuck = start_with(&world, spinner, hang, NULL);
     cordon_cell_t *other = start(&world, spinner);
 
-    sleep_ms(200);
-    cr_expect_gt(cpu_of(other), 20 * MS, "the place of who is blocked is given to others");
+    cr_expect(goes_on(other, 20 * MS), "the place of who is blocked is given to others");
     cordon_ctl_kill(cordon_cell_ctl(stuck), SIGTERM);
     cordon_result_t result = result_of(stuck);
     cr_expect_eq(result.end, CORDON_END_KILLED);
@@ -271,16 +283,14 @@ Test(cell, killed_and_paused_like_any_vm, .timeout = 20)
     cordon_cell_t *cell = start(&world, spinner);
     cordon_ctl_t *ctl = cordon_cell_ctl(cell);
 
-    sleep_ms(100);
+    cr_expect(goes_on(cell, 1));
     cordon_ctl_pause(ctl);
     sleep_ms(50);
     uint64_t before = cpu_of(cell);
-    cr_expect_gt(before, 0);
     sleep_ms(100);
     cr_expect_lt(cpu_of(cell) - before, 5 * MS, "it is paused");
     cordon_ctl_resume(ctl);
-    sleep_ms(100);
-    cr_expect_gt(cpu_of(cell) - before, 10 * MS, "it goes on");
+    cr_expect(goes_on(cell, 10 * MS));
     cordon_ctl_kill(ctl, SIGTERM);
     cordon_result_t result = result_of(cell);
     cr_expect_eq(result.end, CORDON_END_KILLED);
@@ -332,7 +342,8 @@ Test(cell, a_process_that_dies_asleep_is_an_end, .timeout = 20)
     pid_seen = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cordon_cell_t *cell = start_with(&world, sleeper, behave_and_tell, NULL);
 
-    sleep_ms(50);
+    while (atomic_load(pid_seen) == 0)
+        sleep_ms(10);
     cordon_ctl_pause(cordon_cell_ctl(cell));
     sleep_ms(50);
     kill(atomic_load(pid_seen), SIGKILL);
@@ -352,7 +363,8 @@ Test(cell, shares_are_kept_across_processes, .timeout = 30)
         cordon_config_limit(world.config, CORDON_WEIGHT, i == 2 ? 200 : 100, &world.error);
         cells[i] = start(&world, spinner);
     }
-    sleep_ms(300);
+    for (int i = 0; i < 3; i++)
+        cr_expect(goes_on(cells[i], 1));
     uint64_t before[3], used[3];
     for (int i = 0; i < 3; i++)
         before[i] = cpu_of(cells[i]);
@@ -420,5 +432,90 @@ Test(cell, memory_is_the_hosts, .timeout = 30)
     cordon_cell_free(holder);
     cordon_host_stats(world.host, &stats);
     cr_expect_eq(stats.memory, 0);
+    world_release(&world);
+}
+
+static struct cn_cell_page *take_page(int socket)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    char byte;
+    struct iovec bytes = {&byte, 1};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    int page;
+
+    if (recvmsg(socket, &message, 0) != 1)
+        _exit(1);
+    memcpy(&page, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof page);
+    return mmap(NULL, sizeof(struct cn_cell_page), PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
+}
+
+/* Writes nonsense into all of the page, for ever, the baton included. */
+static void lie(int socket)
+{
+    uint64_t *words = (uint64_t *)take_page(socket);
+    uint64_t random = (uint64_t)getpid() * 0x9e3779b97f4a7c15u;
+    for (;;) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        words[1 + (random >> 33) % (sizeof(struct cn_cell_page) / 8 - 1)] =
+            random >> 60 ? random : random >> 62;
+        if (random >> 58 == 0)
+            cn_baton_pass((struct cn_cell_page *)words, CN_BATON_HOST);
+    }
+}
+
+/* What it says is its own VM's harm: the host lives, others run, and it can be ended. */
+Test(cell, a_process_that_lies_harms_itself_alone, .timeout = 60)
+{
+    struct world world;
+    cordon_host_stats_t stats;
+    world_init(&world, 2);
+    cordon_host_total(world.host, 64 << 20);
+    cordon_cell_t *other = start(&world, spinner);
+
+    for (int i = 0; i < 12; i++) {
+        cordon_cell_t *liar = start_with(&world, spinner, lie, NULL);
+        sleep_ms(80);
+        cordon_host_stats(world.host, &stats);
+        cr_expect_leq(stats.memory, 64 << 20);
+        cordon_cell_free(liar);
+    }
+    cr_expect(goes_on(other, 20 * MS));
+    cordon_cell_free(other);
+    cordon_host_stats(world.host, &stats);
+    cr_expect_eq(stats.memory, 0, "%llu bytes are still lent", (unsigned long long)stats.memory);
+    world_release(&world);
+}
+
+/* Asks for memory and never ends its turn. */
+static void beg(int socket)
+{
+    struct cn_cell_page *page = take_page(socket);
+
+    for (;;) {
+        cn_baton_wait(page, CN_BATON_INSIDE, UINT64_MAX);
+        page->word = CN_CELL_ASK;
+        page->wanted = 4096;
+        cn_baton_pass(page, CN_BATON_HOST);
+    }
+}
+
+Test(cell, a_process_that_only_asks_is_killed, .timeout = 60)
+{
+    struct world world;
+    world_init(&world, 1);
+
+    cordon_result_t result = result_of(start_with(&world, spinner, beg, NULL));
+    cr_expect_eq(result.end, CORDON_END_ERROR, "%s", result.message);
+    cordon_cell_t *beggar = start_with(&world, spinner, beg, NULL);
+    cordon_ctl_kill(cordon_cell_ctl(beggar), SIGTERM);
+    result = result_of(beggar);
+    cr_expect_eq(result.end, CORDON_END_KILLED);
+    cordon_cell_t *other = start(&world, spinner);
+    cr_expect(goes_on(other, 10 * MS), "the worker is free");
+    cordon_cell_free(other);
     world_release(&world);
 }
