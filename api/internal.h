@@ -131,6 +131,11 @@ bool cn_api_program(struct cordon_vm *vm, struct cn_func **calls, uint32_t *coun
 /* Fills the public result from how the VM ended. */
 void cn_api_result(struct cordon_vm *vm, cordon_result_t *result);
 
+/* Where in the module the frame stands, which is of one of its functions; false when memory is
+ * exhausted. From any thread. */
+bool cn_api_origin(struct cordon_module *module, const struct cn_frame *frame,
+                   struct cn_origin *origin);
+
 /* ref.c: whether a reference may be given for one of this type; what stands for it in a slot; and
  * the way back, false when there is no memory for a handle. */
 bool cn_api_ref_fits(const struct cn_store *store, const cordon_value_t *value, cn_valtype type);

@@ -4,14 +4,14 @@
 
 #include "api/internal.h"
 
-static bool find_origin(struct cordon_vm *vm, const struct cn_frame *frame,
-                        struct cn_origin *origin)
+bool cn_api_origin(struct cordon_module *module, const struct cn_frame *frame,
+                   struct cn_origin *origin)
 {
-    pthread_mutex_lock(&vm->module->lock);
-    struct cn_translator *translator = cn_api_translator(vm->module);
+    pthread_mutex_lock(&module->lock);
+    struct cn_translator *translator = cn_api_translator(module);
     bool found = translator != NULL && cn_translate_origin(translator, frame->code->func,
                                                            frame->offset, origin) == CN_OK;
-    pthread_mutex_unlock(&vm->module->lock);
+    pthread_mutex_unlock(&module->lock);
     return found;
 }
 
@@ -26,7 +26,7 @@ static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,
         shown->function[i] = name.at[i] < 0x20 || name.at[i] == 0x7f ? '?' : (char)name.at[i];
     shown->function[size] = '\0';
     shown->index = frame->code->func;
-    if (find_origin(vm, frame, &origin))
+    if (cn_api_origin(vm->module, frame, &origin))
         shown->offset = origin.wasm_offset;
 }
 
@@ -50,7 +50,7 @@ static void refund_unspent(struct cordon_vm *vm)
     vm->is_settled = true;
     if (cn_thread_frames(vm->vm.thread, &frame, 1) != 1 || frame.code->bytes == NULL)
         return;
-    if (find_origin(vm, &frame, &origin) &&
+    if (cn_api_origin(vm->module, &frame, &origin) &&
         origin.unspent <= vm->vm.account.used[CN_QUOTA_FUEL])
         cn_account_refund(&vm->vm.account, CN_QUOTA_FUEL, origin.unspent);
 }

@@ -9,7 +9,8 @@ A suite NAME is looked for in this order:
 
 What is found is read, never written.
 
-Names: testsuite (WebAssembly/testsuite), wasi-testsuite (WebAssembly/wasi-testsuite).
+Names: testsuite (WebAssembly/testsuite), wasi-testsuite (WebAssembly/wasi-testsuite),
+wasm-c-api (WebAssembly/wasm-c-api).
 """
 import configparser
 import os
@@ -23,6 +24,7 @@ SKIPPED = 77  # exit code of a test that could not be run
 REACH_SECONDS, FETCH_SECONDS = 3, 600
 # A file or folder without which the suite is not there.
 LANDMARKS = {'testsuite': 'address.wast',
+             'wasm-c-api': 'example/finalize.c',
              'wasi-testsuite': 'tests/c/testsuite/wasm32-wasip1'}
 
 

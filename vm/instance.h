@@ -133,7 +133,9 @@ struct cn_store {
     struct cn_instance *instances;
     struct cn_type_registry *types;
     struct cn_host_func *hosts;
-    struct cn_host_memory *memories; /* that no instance owns */
+    struct cn_host_memory *memories; /* that no instance owns, as are the next two */
+    struct cn_host_table *tables;
+    struct cn_host_global *globals;
     struct cn_heap *heap;
     struct cn_thread *threads;  /* all of the store's */
     struct cn_handle *handles;  /* references that the host keeps: vm/heap.h */
@@ -159,6 +161,14 @@ CN_CHECKED enum cn_status cn_host_func_new(struct cn_store *store, struct cn_fun
 CN_CHECKED enum cn_status cn_host_memory_new(struct cn_store *store, struct cn_memory **result,
                                              const struct cn_memory_type *type,
                                              struct cn_error *error);
+
+/* The same of a table, whose elements are null at first, and a global, which is zero or null. Their
+ * types are in the store's terms. */
+CN_CHECKED enum cn_status cn_host_table_new(struct cn_store *store, struct cn_table **result,
+                                            const struct cn_table_type *type,
+                                            struct cn_error *error);
+CN_CHECKED enum cn_status cn_host_global_new(struct cn_store *store, struct cn_global **result,
+                                             const struct cn_global_type *type);
 
 /* Makes an instance of the program's module: imports joined (externs[i] for import i; kinds and
  * types are checked here again, CN_UNLINKABLE), memories and tables allocated, globals

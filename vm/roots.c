@@ -5,6 +5,7 @@
 #include "vm/edge.h"
 #include "vm/exception.h"
 #include "vm/maps.h"
+#include "vm/store.h"
 #include "vm/types.h"
 
 #define FRAME_WORK 4
@@ -12,8 +13,11 @@
 
 void cn_roots_begin(struct cn_root_cursor *cursor, const struct cn_store *store)
 {
-    *cursor = (struct cn_root_cursor){
-        .handle = store->handles, .thread = store->threads, .instance = store->instances};
+    *cursor = (struct cn_root_cursor){.handle = store->handles,
+                                      .thread = store->threads,
+                                      .host_global = store->globals,
+                                      .host_table = store->tables,
+                                      .instance = store->instances};
 }
 
 /* ------------------------------------------------------------------ frames */
@@ -245,6 +249,27 @@ static void step_elements(struct cn_root_cursor *cursor, struct cn_heap *heap, i
                values != NULL ? instance->module->elements[cursor->index].count : 0, work);
 }
 
+/* ------------------------------------------------------------------ the host's */
+
+static void step_host_globals(struct cn_root_cursor *cursor, struct cn_heap *heap, int64_t *work)
+{
+    const struct cn_global *global = &cursor->host_global->global;
+
+    if (cn_valtype_is_heap_ref(global->type.type))
+        cn_heap_mark(heap, global->value.u64);
+    cursor->host_global = cursor->host_global->next;
+    *work -= THING_WORK;
+}
+
+static void step_host_tables(struct cn_root_cursor *cursor, struct cn_heap *heap, int64_t *work)
+{
+    const struct cn_table *table = &cursor->host_table->table;
+
+    if (step_array(cursor, heap, table->elements,
+                   cn_valtype_is_heap_ref(table->type) ? table->size : 0, work))
+        cursor->host_table = cursor->host_table->next;
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 static void step_handles(struct cn_root_cursor *cursor, struct cn_heap *heap, int64_t *work)
@@ -262,6 +287,10 @@ static bool has_more(const struct cn_root_cursor *cursor)
         return cursor->handle != NULL;
     case CN_ROOTS_THREADS:
         return cursor->thread != NULL;
+    case CN_ROOTS_HOST_GLOBALS:
+        return cursor->host_global != NULL;
+    case CN_ROOTS_HOST_TABLES:
+        return cursor->host_table != NULL;
     default:
         return cursor->instance != NULL;
     }
@@ -271,6 +300,7 @@ bool cn_roots_step(struct cn_root_cursor *cursor, struct cn_store *store, int64_
 {
     static void (*const steps[])(struct cn_root_cursor *, struct cn_heap *, int64_t *) = {
         [CN_ROOTS_HANDLES] = step_handles, [CN_ROOTS_THREADS] = step_threads,
+        [CN_ROOTS_HOST_GLOBALS] = step_host_globals, [CN_ROOTS_HOST_TABLES] = step_host_tables,
         [CN_ROOTS_GLOBALS] = step_globals, [CN_ROOTS_TABLES] = step_tables,
         [CN_ROOTS_ELEMENTS] = step_elements,
     };

@@ -1,5 +1,5 @@
 /* Finding the references that the collector starts from: those in frames, globals, tables,
- * element segments, and the host's handles. */
+ * element segments, and the host's handles, globals and tables. */
 #ifndef CN_VM_ROOTS_H
 #define CN_VM_ROOTS_H
 
@@ -11,6 +11,8 @@ struct cn_root_cursor {
     enum cn_root_place {
         CN_ROOTS_HANDLES,
         CN_ROOTS_THREADS,
+        CN_ROOTS_HOST_GLOBALS,
+        CN_ROOTS_HOST_TABLES,
         CN_ROOTS_GLOBALS,
         CN_ROOTS_TABLES,
         CN_ROOTS_ELEMENTS,
@@ -18,6 +20,8 @@ struct cn_root_cursor {
     } place;
     const struct cn_handle *handle;
     const struct cn_thread *thread;
+    const struct cn_host_global *host_global;
+    const struct cn_host_table *host_table;
     bool in_frames;           /* of the thread: the next ones are those that pc and fp say */
     const uint8_t *pc;        /* the return address into the frame at fp */
     const union cn_slot *fp;

@@ -40,11 +40,6 @@ enum cn_status cn_store_new(struct cn_store **result, struct cn_account *account
     return CN_OK;
 }
 
-struct cn_host_memory {
-    struct cn_host_memory *next;
-    struct cn_memory memory;
-};
-
 enum cn_status cn_host_memory_new(struct cn_store *store, struct cn_memory **result,
                                   const struct cn_memory_type *type, struct cn_error *error)
 {
@@ -61,6 +56,55 @@ enum cn_status cn_host_memory_new(struct cn_store *store, struct cn_memory **res
     store->memories = made;
     *result = &made->memory;
     return CN_OK;
+}
+
+enum cn_status cn_host_table_new(struct cn_store *store, struct cn_table **result,
+                                 const struct cn_table_type *type, struct cn_error *error)
+{
+    struct cn_host_table *made = cn_alloc(store->allocator, sizeof *made);
+
+    if (made == NULL)
+        return cn_store_no_room(store, error, "a table that modules import", sizeof *made);
+    enum cn_status status = cn_table_init(store, &made->table, type, 0, error);
+    if (status != CN_OK) {
+        cn_free(store->allocator, made, sizeof *made);
+        return status;
+    }
+    cn_heap_finish(store);
+    made->next = store->tables;
+    store->tables = made;
+    *result = &made->table;
+    return CN_OK;
+}
+
+enum cn_status cn_host_global_new(struct cn_store *store, struct cn_global **result,
+                                  const struct cn_global_type *type)
+{
+    struct cn_host_global *made = cn_alloc(store->allocator, sizeof *made);
+
+    if (made == NULL)
+        return CN_NO_MEMORY;
+    cn_heap_finish(store);
+    made->global.type = *type;
+    made->next = store->globals;
+    store->globals = made;
+    *result = &made->global;
+    return CN_OK;
+}
+
+static void free_host_tables_and_globals(struct cn_store *store)
+{
+    while (store->tables != NULL) {
+        struct cn_host_table *table = store->tables;
+        store->tables = table->next;
+        cn_table_release(store, &table->table);
+        cn_free(store->allocator, table, sizeof *table);
+    }
+    while (store->globals != NULL) {
+        struct cn_host_global *global = store->globals;
+        store->globals = global->next;
+        cn_free(store->allocator, global, sizeof *global);
+    }
 }
 
 static void free_host_memories(struct cn_store *store)
@@ -105,6 +149,7 @@ void cn_store_free(struct cn_store *store)
         cn_instance_free(instance);
     }
     free_host_memories(store);
+    free_host_tables_and_globals(store);
     while (store->hosts != NULL) {
         struct cn_host_func *host = store->hosts;
         store->hosts = host->next;

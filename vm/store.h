@@ -4,6 +4,22 @@
 
 #include "vm/instance.h"
 
+/* What the host has made for modules to import: lists that belong to the store. */
+struct cn_host_memory {
+    struct cn_host_memory *next;
+    struct cn_memory memory;
+};
+
+struct cn_host_table {
+    struct cn_host_table *next;
+    struct cn_table table;
+};
+
+struct cn_host_global {
+    struct cn_host_global *next;
+    struct cn_global global;
+};
+
 /* CN_NO_MEMORY with a text: what asked for memory, how much, and what the quota leaves. */
 enum cn_status cn_store_no_room(const struct cn_store *store, struct cn_error *error,
                                 const char *what, uint64_t bytes);
