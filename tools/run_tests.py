@@ -149,6 +149,7 @@ def suites(quick):
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),
+        ('manual', ['tests/manual/run.py'], True),
         ('wasm-c-api', ['tests/capi/run.py', cordon], True),
         ('wasm-c-api-asan', ['tests/capi/run.py', asan, '--sanitize', 'address,undefined'],
          False),
