@@ -366,6 +366,15 @@ CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
  * They live as long as the host, and have all signals blocked. CORDON_IO. */
 CORDON_API bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *error);
 
+/* Puts a control group of the kernel's (cgroups v1 or v2) around the process of each cell that is
+ * started from now on: a fence that stops what gets past the VM's quotas, with room for what they
+ * allow. `what`, which may be NULL, is told what is fenced ("memory, pids (cgroup v1)"). CORDON_IO
+ * when no group was delegated to this process: then there is no fence, and nothing else differs.
+ * With v2 this process may move into a group of its own below the one it is in, until the host is
+ * freed. Before the first cell is made, once. */
+CORDON_API bool cordon_host_fence(cordon_host_t *host, char *what, size_t what_room,
+                                  cordon_error_t *error);
+
 /* Runs the VM as cordon_vm_run does, but on the host's workers: comes back at once. `done`, which
  * may be NULL, is called by one of the workers when the VM has ended. It should be short and must
  * not free the VM or wait for it. Until it has been called, only the VM's control may be used, and
