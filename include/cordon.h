@@ -243,7 +243,7 @@ typedef enum cordon_quota {
  * core that a VM can use. CORDON_MISUSE says why not. */
 CORDON_API bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_error_t *error);
 
-/* The name as on the command line: "memory", "cpu-time". */
+/* The key of the row: "memory", "cpu_time". */
 CORDON_API const char *cordon_quota_name(cordon_quota_t quota);
 
 /* ------------------------------------------------------------------ what a VM is given */
