@@ -18,7 +18,8 @@ static void *move(void *old, size_t old_size, size_t new_size)
     return block;
 }
 
-/* What is given back is wiped: it may have been a guest's. */
+/* What is given back is wiped: it may have been a guest's. A block can always be made smaller: at
+ * worst it stays as large as it was. */
 static void *heap_resize(void *context, void *old, size_t old_size, size_t new_size)
 {
     (void)context;
@@ -27,8 +28,10 @@ static void *heap_resize(void *context, void *old, size_t old_size, size_t new_s
     if (new_size > old_size)
         return move(old, old_size, new_size);
     cn_wipe((char *)old + new_size, old_size - new_size);
-    if (new_size > 0)
-        return realloc(old, new_size);
+    if (new_size > 0) {
+        void *smaller = realloc(old, new_size);
+        return smaller != NULL ? smaller : old;
+    }
     free(old);
     return NULL;
 }

@@ -8,7 +8,8 @@
 
 /* resize(context, NULL, 0, n) allocates, (p, old, n) moves, (p, old, 0) frees and returns NULL.
  * NULL for n > 0 means that the quota or the host's memory is exhausted; the old block then
- * stays as it was. New bytes are not cleared. Blocks are aligned to 16 bytes. */
+ * stays as it was. New bytes are not cleared. Blocks are aligned to 16 bytes. On the heap, and what
+ * is charged to an account, a block can always be made smaller. */
 struct cn_allocator {
     void *(*resize)(void *context, void *old, size_t old_size, size_t new_size);
     void *context;

@@ -242,7 +242,8 @@ static void begin_function(struct cn_translator *t, uint32_t func)
         return;
     emit_entry(t);
     cn_open_block(t, CN_WASM_BLOCK, type);
-    t->blocks[0].height = 0;
+    if (t->status == CN_OK)
+        t->blocks[0].height = 0;
 }
 
 static void end_function(struct cn_translator *t)

@@ -191,6 +191,7 @@ static enum cn_errno create_at(struct opening *opening, const struct cn_place *p
     if (error == CN_E_SUCCESS && fstat(opening->host, &opening->stat) != 0) {
         error = cn_errno_of_host(errno);
         drop(opening);
+        (void)unlinkat(place->dir, place->name, 0); /* nobody would pay for it */
     }
     if (error != CN_E_SUCCESS) {
         cn_disk_abandon(disk, inode);

@@ -53,16 +53,21 @@ enum cn_errno cn_wasi_path_filestat_set_times(struct cn_call *call)
     return error;
 }
 
-/* Books what has just been created at the place; it may be gone again already. */
-static void book_created(struct cn_call *call, struct cn_inode *inode,
-                         const struct cn_place *place)
+/* Books what has just been created at the place; it may be gone again already. What cannot be
+ * looked at cannot be booked, and must not stay: nobody would pay for it. `flags` removes it. */
+static enum cn_errno book_created(struct cn_call *call, struct cn_inode *inode,
+                                  const struct cn_place *place, int flags)
 {
     struct stat stat;
+    enum cn_errno error = cn_place_stat(place, &stat);
 
-    if (cn_place_stat(place, &stat) == CN_E_SUCCESS)
+    if (error == CN_E_SUCCESS) {
         cn_disk_created(&call->wasi->disk, inode, &stat);
-    else
-        cn_disk_abandon(&call->wasi->disk, inode);
+        return CN_E_SUCCESS;
+    }
+    (void)unlinkat(place->dir, place->name, flags);
+    cn_disk_abandon(&call->wasi->disk, inode);
+    return error == CN_E_NOENT ? CN_E_SUCCESS : error;
 }
 
 static enum cn_errno make_dir(struct cn_call *call, const struct cn_place *place)
@@ -76,9 +81,8 @@ static enum cn_errno make_dir(struct cn_call *call, const struct cn_place *place
         return error;
     error = error_of(mkdirat(place->dir, place->name, 0777));
     if (error == CN_E_SUCCESS)
-        book_created(call, inode, place);
-    else
-        cn_disk_abandon(&call->wasi->disk, inode);
+        return book_created(call, inode, place, AT_REMOVEDIR);
+    cn_disk_abandon(&call->wasi->disk, inode);
     return error;
 }
 
@@ -235,7 +239,10 @@ static enum cn_errno rename_places(struct cn_call *call, const struct cn_place *
         return error;
     if ((from->has_slash || to->has_slash) && !S_ISDIR(source.st_mode))
         return CN_E_NOTDIR;
-    bool has_victim = cn_place_stat(to, &victim) == CN_E_SUCCESS;
+    error = cn_place_stat(to, &victim);
+    bool has_victim = error == CN_E_SUCCESS;
+    if (!has_victim && error != CN_E_NOENT)
+        return error; /* what is replaced could not be given back */
     error = error_of(renameat(from->dir, from->name, to->dir, to->name));
     if (error != CN_E_SUCCESS || !has_victim)
         return error;
@@ -272,9 +279,8 @@ static enum cn_errno make_link(struct cn_call *call, const char *target,
     if (error == CN_E_SUCCESS)
         error = error_of(symlinkat(target, place->dir, place->name));
     if (error == CN_E_SUCCESS)
-        book_created(call, inode, place);
-    else
-        cn_disk_abandon(disk, inode);
+        return book_created(call, inode, place, 0);
+    cn_disk_abandon(disk, inode);
     return error;
 }
 

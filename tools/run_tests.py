@@ -125,7 +125,7 @@ def run_suite(totals, name, command, timeout=900):
 def suites(quick):
     """Name, command, and whether it is part of --quick."""
     cordon, asan, gcc = 'build/cordon', 'build-asan/cordon', 'build-gcc/cordon'
-    seconds = '10' if quick else '60'
+    seconds = '5' if quick else '20'
     rows = [
         ('lint', ['tests/lint/run.py'], True),
         ('golden', ['tests/golden/run.py', cordon], True),
@@ -150,13 +150,14 @@ def suites(quick):
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),
         ('manual', ['tests/manual/run.py'], True),
-        ('python', ['tests/python/run.py', 'build'], True),
         ('wasm-c-api', ['tests/capi/run.py', cordon], True),
         ('wasm-c-api-asan', ['tests/capi/run.py', asan, '--sanitize', 'address,undefined'],
          False),
         ('guest-library', ['tests/guest/run.py', cordon], True),
         ('quotas', ['tests/quotas/run.py', cordon], True),
         ('quotas-asan', ['tests/quotas/run.py', asan, '--walks', '50', '--seed', '1000'], False),
+        ('faults', ['tests/faults/run.py', 'build'], True),
+        ('faults-asan', ['tests/faults/run.py', 'build-asan', '--every', '3'], False),
         ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count',
                           '20' if quick else '300'], True),
         ('translator-mutants', ['tests/mutants/run.py', '--cordon', cordon] +

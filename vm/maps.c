@@ -104,6 +104,8 @@ void cn_maps_note_point(struct cn_maps *maps, struct cn_verify_state *state, uin
     if (state->ref_count == 0 && maps->point_count == 0)
         return;
     uint32_t map = cn_maps_note(maps, state);
+    if (maps->is_exhausted || maps->is_too_large)
+        return;
     if (maps->point_count == 0 && map_at(maps, map)->count == 0)
         return;
     if (reserve(maps, &maps->points, &maps->point_room, (uint64_t)maps->point_count + 1,

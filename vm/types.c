@@ -439,15 +439,14 @@ enum cn_status cn_types_number(struct cn_type_registry *registry, const struct c
 void cn_types_forget(struct cn_type_registry *registry, uint32_t count)
 {
     assert(count <= registry->count);
-    if (count == registry->count)
-        return;
     while (registry->group_count > 0 &&
            registry->groups[registry->group_count - 1].first >= count) {
         struct cn_type_group *group = &registry->groups[--registry->group_count];
         cn_free(registry->allocator, group->block, group->block_size);
     }
     registry->count = count;
-    /* Making a block smaller cannot fail in practice; if it does, the room stays as it is. */
+    /* Room may have been made for more than came. Making a block smaller cannot fail in practice;
+     * if it does, the room stays as it is. */
     enum cn_status shrunk = set_types_room(registry, room_for(count));
     if (shrunk == CN_OK)
         shrunk = set_groups_room(registry, room_for(registry->group_count));

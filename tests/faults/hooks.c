@@ -1,0 +1,234 @@
+#include "hooks.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+struct site sites[SITES_MAX];
+uint32_t site_count;
+struct fault fault;
+_Atomic uint32_t injected, allocations;
+_Atomic int64_t blocks, mapped;
+uint32_t kill_before, kill_after;
+_Atomic uint32_t calls;
+
+static _Atomic bool watches;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+enum way { ERRNO, POINTER, HEAP, NUMBER, AFTER, BYTES, LIST, MESSAGE };
+
+#define ERRORS_MAX 12
+static const struct {
+    const char *name;
+    enum way way;
+    int errors[ERRORS_MAX];
+} rows[] = {
+#define FAULT(name, type, way, ...) {#name, way, {__VA_ARGS__}},
+#include "calls.def"
+#undef FAULT
+};
+
+const char *call_name(enum call call)
+{
+    return rows[call].name;
+}
+
+bool call_allocates(enum call call)
+{
+    return rows[call].way == HEAP || rows[call].way == POINTER;
+}
+
+int call_error(enum call call, uint32_t number)
+{
+    uint32_t count = 0;
+
+    while (rows[call].errors[count] != 0)
+        count++;
+    if (number == count && rows[call].way >= BYTES)
+        return SHORT_TRANSFER;
+    return number < count ? rows[call].errors[number] : 0;
+}
+
+static struct site *find_site(enum call call, void *at)
+{
+    for (uint32_t i = 0; i < site_count; i++)
+        if (sites[i].at == at && sites[i].call == call)
+            return &sites[i];
+    if (site_count == SITES_MAX)
+        return &sites[SITES_MAX - 1];
+    sites[site_count] = (struct site){call, at, 0};
+    return &sites[site_count++];
+}
+
+void hooks_watch(void)
+{
+    for (uint32_t i = 0; i < site_count; i++)
+        sites[i].times = 0;
+    injected = allocations = calls = 0;
+    watches = true;
+}
+
+void hooks_rest(void)
+{
+    watches = false;
+}
+
+/* The error that this call has to give, or 0. */
+static int ask(enum call call, void *at)
+{
+    uint32_t number;
+    bool is_hit;
+
+    if (!watches)
+        return 0;
+    pthread_mutex_lock(&lock);
+    struct site *site = find_site(call, at);
+    site->times++;
+    if (call_allocates(call))
+        allocations++;
+    number = fault.site == NULL ? allocations : site->times;
+    is_hit = (fault.site == NULL ? call_allocates(call) : fault.site == site) &&
+             fault.count > 0 && number >= fault.first && number - fault.first < fault.count;
+    injected += is_hit;
+    pthread_mutex_unlock(&lock);
+    return is_hit ? fault.error : 0;
+}
+
+/* ------------------------------------------------------------------ less than was asked for */
+
+/* Arguments and results are whole registers on every machine that Cordon runs on, so that all calls
+ * can be led through one function. */
+typedef long reg;
+typedef reg (*any_fn)(reg, reg, reg, reg, reg, reg);
+
+static reg half_list(any_fn real, const reg *a)
+{
+    const struct iovec *list = (const void *)a[1];
+    struct iovec one = {NULL, 0};
+
+    if (a[2] > 0)
+        one = (struct iovec){list->iov_base, (list->iov_len + 1) / 2};
+    return real(a[0], (reg)&one, a[2] > 0, a[3], a[4], a[5]);
+}
+
+static reg half_message(any_fn real, const reg *a)
+{
+    struct msghdr *message = (void *)a[1], half = *message;
+    struct iovec one = {NULL, 0};
+
+    if (half.msg_iovlen > 0)
+        one = (struct iovec){half.msg_iov->iov_base, (half.msg_iov->iov_len + 1) / 2};
+    half.msg_iov = &one;
+    half.msg_iovlen = half.msg_iovlen > 0;
+    reg result = real(a[0], (reg)&half, a[2], a[3], a[4], a[5]);
+    message->msg_controllen = half.msg_controllen;
+    message->msg_flags = half.msg_flags;
+    return result;
+}
+
+static reg half_of(enum call call, any_fn real, const reg *a)
+{
+    if (rows[call].way == LIST)
+        return half_list(real, a);
+    if (rows[call].way == MESSAGE)
+        return half_message(real, a);
+    reg size = call == CALL_getrandom ? a[1] : a[2];
+    if (call == CALL_getrandom)
+        return real(a[0], (size + 1) / 2, a[2], a[3], a[4], a[5]);
+    return real(a[0], a[1], (size + 1) / 2, a[3], a[4], a[5]);
+}
+
+/* ------------------------------------------------------------------ what is not given back */
+
+void __real_free(void *block);
+void __wrap_free(void *block);
+int __real_munmap(void *at, size_t size);
+int __wrap_munmap(void *at, size_t size);
+
+static int64_t pages(reg size)
+{
+    return (size + 4095) & ~4095l;
+}
+
+static void note_memory(enum call call, const reg *a, reg result)
+{
+    if (!watches)
+        return;
+    if (call == CALL_malloc && result != 0)
+        blocks++;
+    if (call == CALL_realloc && a[0] == 0 && result != 0)
+        blocks++;
+    if (call == CALL_mmap64 && result != -1 && (a[3] & MAP_FIXED) == 0)
+        mapped += pages(a[1]);
+    if (call == CALL_mremap && result != -1)
+        mapped += pages(a[2]) - pages(a[1]);
+}
+
+void __wrap_free(void *block)
+{
+    if (watches && block != NULL)
+        blocks--;
+    __real_free(block);
+}
+
+int __wrap_munmap(void *at, size_t size)
+{
+    int result = __real_munmap(at, size);
+
+    if (watches && result == 0)
+        mapped -= pages((reg)size);
+    return result;
+}
+
+/* ------------------------------------------------------------------ the calls themselves */
+
+static reg make(enum call call, any_fn real, const reg *a)
+{
+    uint32_t number = watches && !call_allocates(call) ? ++calls : 0;
+
+    if (number != 0 && number == kill_before)
+        raise(SIGKILL);
+    reg result = real(a[0], a[1], a[2], a[3], a[4], a[5]);
+    int error = errno;
+    if (number != 0 && number == kill_after)
+        raise(SIGKILL);
+    note_memory(call, a, result);
+    errno = error;
+    return result;
+}
+
+static reg lead(enum call call, any_fn real, void *at, const reg *a)
+{
+    int error = ask(call, at);
+    enum way way = rows[call].way;
+
+    if (error == SHORT_TRANSFER)
+        return half_of(call, real, a);
+    if (error == 0 || way == AFTER) {
+        reg result = make(call, real, a);
+        if (error == 0)
+            return result;
+    }
+    if (way == NUMBER)
+        return error;
+    errno = error;
+    return way == HEAP ? 0 : -1;
+}
+
+#define FAULT(name, type, ...)                                                                     \
+    type __real_##name(reg, reg, reg, reg, reg, reg);                                              \
+    type __wrap_##name(reg a, reg b, reg c, reg d, reg e, reg f);                                  \
+    type __wrap_##name(reg a, reg b, reg c, reg d, reg e, reg f)                                   \
+    {                                                                                              \
+        const reg all[] = {a, b, c, d, e, f};                                                      \
+        return (type)lead(CALL_##name, (any_fn)(void (*)(void))__real_##name,                      \
+                          __builtin_return_address(0), all);                                       \
+    }
+#include "calls.def"
+#undef FAULT

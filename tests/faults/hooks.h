@@ -1,0 +1,54 @@
+/* Calls of the C library that fail when they are told to. */
+#ifndef CN_TESTS_FAULTS_HOOKS_H
+#define CN_TESTS_FAULTS_HOOKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum call {
+#define FAULT(name, ...) CALL_##name,
+#include "calls.def"
+#undef FAULT
+    CALL_COUNT
+};
+
+/* Where Cordon calls one of them. */
+struct site {
+    enum call call;
+    void *at;        /* where it would come back to */
+    uint32_t times;  /* it was called, the last time that calls were watched */
+};
+
+#define SITES_MAX 1000
+#define SHORT_TRANSFER (-1) /* instead of an error */
+
+extern struct site sites[SITES_MAX];
+extern uint32_t site_count;
+
+/* What is to fail: of allocations all sites count together (call < 0), of others one site. */
+struct fault {
+    const struct site *site;  /* NULL: allocations */
+    uint32_t first;           /* of its calls, from 1 */
+    uint32_t count;           /* how many from then on */
+    int error;                /* or SHORT_TRANSFER */
+};
+
+extern struct fault fault;
+extern _Atomic uint32_t injected;    /* since the last hooks_watch */
+extern _Atomic uint32_t allocations; /* since then */
+extern _Atomic int64_t blocks, mapped; /* that Cordon has not given back */
+
+/* The process kills itself before or after its system call of that number, from 1; 0: not. */
+extern uint32_t kill_before, kill_after;
+extern _Atomic uint32_t calls; /* of the system, since the last hooks_watch */
+
+/* Between these calls fail, and are counted; outside of them everything is the test's own. */
+void hooks_watch(void);
+void hooks_rest(void);
+
+const char *call_name(enum call call);
+/* Of a row: the error of that number, 0 behind the last one. The last may be SHORT_TRANSFER. */
+int call_error(enum call call, uint32_t number);
+bool call_allocates(enum call call);
+
+#endif

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Fault injection and kill -9: tests/faults/faults.c over a few guests.
+
+    tests/faults/run.py BUILD [--long] [--every N]
+
+BUILD is a folder in which tests/faults was built. Everything is tried: each allocation, and each
+place in Cordon that calls the system with each error that it may give. --every takes one case in N,
+--long adds more points at which a process is killed, and other moments.
+
+What no guest here reaches is listed, so that nobody takes it for tested: most of it is the
+sandbox's (tests/isolation), and that of VMs in processes of their own (tests/control).
+"""
+import argparse
+import collections
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
+KILLS, KILLS_LONG = 500, 5000
+
+
+def run(name, command):
+    """Passed, failed, and the places that were reached."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith('site ')]
+    counts = COUNTS.findall(done.stdout)
+    passed, failed = (int(counts[-1][0]), int(counts[-1][1])) if counts else (0, 1)
+    if done.returncode != 0 and failed == 0:
+        failed = 1
+    print(f'{name}: {passed} passed, {failed} failed')
+    for line in lines[:-1]:
+        print('    ' + line)
+    if failed:
+        print(done.stderr[-3000:])
+    reached = {tuple(line.split()[1:]) for line in done.stdout.splitlines()
+               if line.startswith('site ')}
+    return passed, failed, reached
+
+
+def places(program):
+    """All calls that are led through the hooks, by the address behind them; and the function that
+    each is in."""
+    text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', program], capture_output=True,
+                          text=True, check=True).stdout
+    found, inside, wanted = {}, '', ''
+    for line in text.splitlines():
+        head = re.match(r'[0-9a-f]+ <(\S+)>:$', line)
+        if head:
+            inside, wanted = head.group(1), ''
+            continue
+        address = re.match(r' *([0-9a-f]+):', line)
+        if wanted and address:
+            found[wanted, f'0x{address.group(1)}'] = inside
+            wanted = ''
+        call = re.search(r'call[q]? .*<__wrap_(\w+)>', line)
+        if call and call.group(1) not in ('free', 'munmap'):
+            wanted = call.group(1)
+    return found
+
+
+def list_unreached(program, reached):
+    """Names of functions, calls reached, and calls in all: of what the layers call themselves."""
+    own = ('main', 'try_', 'open_world', 'close_world', 'check_disk', 'read_guest', 'make_dir',
+           'run_to_be_killed', 'require', 'add_')
+    found = {place: inside for place, inside in places(program).items()
+             if not inside.startswith(own)}
+    missed = collections.Counter(inside for place, inside in found.items() if place not in reached)
+    hit = sum(place in reached for place in found)
+    print(f'{hit} of {len(found)} calls of the system and the heap were reached; not those in '
+          + ', '.join(f'{name} ({count})' for name, count in sorted(missed.items())))
+    return hit, len(found)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('build', type=pathlib.Path)
+    parser.add_argument('--every', type=int, default=1)
+    parser.add_argument('--long', action='store_true')
+    options = parser.parse_args()
+    program = options.build.resolve() / 'tests' / 'faults'
+    if shutil.which('clang-19') is None or not pathlib.Path('/usr/include/wasm32-wasi').is_dir():
+        print('SKIPPED faults: no clang-19 with wasi-libc')
+        return 77
+    passed = failed = 0
+    reached = set()
+    with tempfile.TemporaryDirectory(prefix='cordon-faults-') as folder:
+        guest = pathlib.Path(folder) / 'guest.wasm'
+        subprocess.run([ROOT / 'tools' / 'guest-cc', '-Oz', '-Wl,-s', '-Wall', '-Werror', '-o',
+                        guest, HERE / 'guest.c'], check=True)
+        every = ['--every', str(options.every), '--whole']
+        objects = HERE / 'objects.wat'
+        kills = str(KILLS_LONG if options.long else KILLS)
+        for name, arguments in (('on one thread', [*every, guest, objects]),
+                                ('on workers', ['--workers', *every, guest, objects]),
+                                ('killed', ['--kills', kills, '--seed', '1', guest]),
+                                ('killed again', ['--kills', kills, '--seed', '2', guest])):
+            good, bad, places_now = run(name, [program, *arguments])
+            passed, failed, reached = passed + good, failed + bad, reached | places_now
+    if options.every == 1 and shutil.which('objdump'):
+        list_unreached(program, reached)
+    print(f'{passed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
