@@ -36,15 +36,18 @@ TARGETS = {
     'config': (COMMAND + WHOLE + MACHINE + LOADER, []),
     'control': (COMMAND + WHOLE + MACHINE + LOADER, []),
     'load': (LOADER, []),
+    'preempt': (MACHINE + LOADER, ['tests/fuzz/twin.c']),
+    'resolve': (WHOLE + MACHINE + LOADER, []),
     'text': (LOADER, []),
     'translate': (MACHINE + LOADER, ['tests/fuzz/twin.c']),
     'verify': (MACHINE + LOADER, ['tests/fuzz/twin.c', 'tests/conformance/sample_module.c']),
+    'wasi': (WHOLE + MACHINE + LOADER, []),
 }
 
 SYSTEM = {'config': ['-lyaml', '-lffi', '-lpthread'],
           'control': ['-ljansson', '-luv', '-lffi', '-lpthread']}
 # Targets whose inputs are modules.
-MODULES = ('load', 'text', 'translate')
+MODULES = ('load', 'preempt', 'text', 'translate')
 # Inputs of other forms.
 SEEDS = {
     'config': ['metrics: 9100\nworkers: 2\ndefaults: {quotas: {memory: 1m}, env: [A=b, C]}\nvms:\n'

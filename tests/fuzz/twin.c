@@ -15,6 +15,7 @@
 
 /* Which of the sets of arguments functions are given. */
 static uint32_t argument_set;
+static enum twin_slices slices;
 
 static void die(const char *what)
 {
@@ -212,14 +213,28 @@ static uint64_t hash_state(const struct world *world, const struct cn_functype *
     return hash;
 }
 
+void twin_choose_slices(enum twin_slices chosen)
+{
+    slices = chosen;
+}
+
+/* The one after `slice`, with so much fuel left. */
+static int64_t next_slice(const struct world *world, int64_t slice, int64_t fuel)
+{
+    int64_t due = (int64_t)cn_thread_due(world->thread);
+
+    if (slices == TWIN_MIXED)
+        return slice * 5 % 97 + due;
+    return slices == TWIN_WHOLE ? fuel : due;
+}
+
 static void run_thread(struct world *world, struct outcome *outcome, int64_t fuel)
 {
     int64_t slice = 7;
 
     outcome->fuel_left = fuel;
     do {
-        int64_t due = (int64_t)cn_thread_due(world->thread);
-        slice = slice * 5 % 97 + due;
+        slice = next_slice(world, slice, outcome->fuel_left);
         if (slice > outcome->fuel_left)
             slice = outcome->fuel_left;
         outcome->stop = cn_thread_run(world->thread, slice);

@@ -24,6 +24,11 @@ struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,
 #define TWIN_ARGUMENT_SETS 4
 void twin_choose_arguments(uint32_t set);
 
+/* How long threads run before they are stopped and go on: for irregular pieces at first, for as
+ * long as they can, or for as short as they can. */
+enum twin_slices { TWIN_MIXED, TWIN_WHOLE, TWIN_LEAST };
+void twin_choose_slices(enum twin_slices slices);
+
 /* Two runs; aborts, with a message, when they differ. Returns the first one's outcome. */
 struct outcome twin_compare(struct cn_program *program, uint32_t func, int64_t fuel);
 
