@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,9 +21,11 @@ struct cordon_cell {
     struct cordon_host *host;
     int *fds; /* to be sent: the page, the module, and what the config grants */
     uint32_t fd_count;
+    struct cn_fence fence;
+    bool writes_to_memory; /* it may write to a file system that lives there */
     cordon_cell_events_t events;
     cordon_result_t result;
-    pthread_mutex_t lock; /* of is_started */
+    pthread_mutex_t lock; /* of is_started, and of the fence */
     pthread_cond_t changed;
     bool is_started;
 };
@@ -45,7 +49,16 @@ static void pause_cell(cordon_ctl_t *ctl, bool paused)
 
 static enum cn_status limit_cell(cordon_ctl_t *ctl, enum cn_quota quota, uint64_t value)
 {
-    return cn_cell_limit(cell_of(ctl), quota, value);
+    struct cordon_cell *cell = (struct cordon_cell *)cell_of(ctl);
+    uint64_t limit[CN_QUOTA_COUNT];
+
+    pthread_mutex_lock(&cell->lock);
+    memcpy(limit, cell->cell.limit, sizeof limit);
+    limit[quota] = value;
+    cn_fence_raise(&cell->host->fences, &cell->fence, limit); /* before the VM may have it */
+    enum cn_status status = cn_cell_limit(&cell->cell, quota, value);
+    pthread_mutex_unlock(&cell->lock);
+    return status;
 }
 
 static struct cn_figures figures_of_cell(cordon_ctl_t *ctl)
@@ -92,6 +105,19 @@ static void close_fds(struct cordon_cell *cell)
     cn_free(cn_heap, cell->fds, cell->fd_count * sizeof *cell->fds);
     cell->fds = NULL;
     cell->fd_count = 0;
+}
+
+/* Whether what it writes to files may stay in memory for good. */
+static bool writes_to_memory(const cordon_config_t *config)
+{
+    struct statfs system;
+
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        if (!config->dirs[i].is_read_only &&
+            (fstatfs(config->dirs[i].host, &system) != 0 || system.f_type == TMPFS_MAGIC ||
+             system.f_type == RAMFS_MAGIC || system.f_type == OVERLAYFS_SUPER_MAGIC))
+            return true;
+    return false;
 }
 
 /* The description stands in the page's file, behind the page. */
@@ -143,6 +169,7 @@ cordon_cell_t *cordon_cell_new(cordon_host_t *host, const cordon_config_t *confi
     }
     cell->ctl.ops = &ops;
     cell->host = host;
+    cell->writes_to_memory = writes_to_memory(config);
     cell->result.quota = CORDON_QUOTA_COUNT;
     if (!make(cell, config, module, error)) {
         cn_free(cn_heap, cell, sizeof *cell);
@@ -270,6 +297,10 @@ bool cordon_cell_start(cordon_cell_t *cell, int pid, int socket,
     cell->cell.ended = ended;
     if (events != NULL)
         cell->events = *events;
+    /* It waits for its descriptors until then, and has read nothing of the guest's. */
+    if (good && cell->host->has_fences)
+        cn_fence_put(&cell->host->fences, &cell->fence, pid, cell->cell.limit,
+                     cell->writes_to_memory);
     good = good && send_all(cell, socket, error);
     close_fds(cell);
     if (!good) {
@@ -277,6 +308,7 @@ bool cordon_cell_start(cordon_cell_t *cell, int pid, int socket,
         kill(pid, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             continue;
+        cn_fence_remove(&cell->host->fences, &cell->fence);
         return false;
     }
     set_started(cell, true);
@@ -307,6 +339,7 @@ void cordon_cell_free(cordon_cell_t *cell)
     cordon_cell_wait(cell, &result);
     close_fds(cell);
     cn_cell_release(&cell->cell);
+    cn_fence_remove(&cell->host->fences, &cell->fence);
     pthread_cond_destroy(&cell->changed);
     pthread_mutex_destroy(&cell->lock);
     cn_free(cn_heap, cell, sizeof *cell);

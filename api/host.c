@@ -27,6 +27,8 @@ void cordon_host_free(cordon_host_t *host)
     if (host == NULL)
         return;
     cn_pool_free(host->pool);
+    if (host->has_fences)
+        cn_fences_close(&host->fences);
     cn_free(cn_heap, host, sizeof *host);
 }
 
@@ -68,6 +70,20 @@ bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *er
         return cn_api_fail_with(error, &cause);
     host->pot.turned_context = host->pool;
     atomic_store(&host->pot.turned, cn_pool_poke_watching);
+    return true;
+}
+
+bool cordon_host_fence(cordon_host_t *host, char *what, size_t what_room, cordon_error_t *error)
+{
+    struct cn_error cause = {0};
+
+    if (host->has_fences)
+        return cn_api_fail(error, CORDON_MISUSE, "the host has its fences already");
+    if (cn_fences_open(&host->fences, CN_FENCE_MOUNTS, CN_FENCE_GROUPS, &cause) != CN_OK)
+        return cn_api_fail_with(error, &cause);
+    host->has_fences = true;
+    if (what != NULL && what_room > 0)
+        cn_fences_print(&host->fences, what, what_room);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/module.h"
+#include "host/fence.h"
 #include "host/vm.h"
 #include "include/cordon.h"
 #include "loader/buffer.h"
@@ -18,6 +19,8 @@ struct cordon_host {
     uint64_t memory_limit; /* for loading one module */
     struct cn_pot pot;     /* memory of all its VMs */
     struct cn_pool *pool;  /* NULL until cordon_host_start */
+    struct cn_fences fences;
+    bool has_fences;
 };
 
 struct cordon_module {

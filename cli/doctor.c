@@ -137,6 +137,18 @@ static void add_memlock(struct facts *facts)
                       CLI_BYTES, value, 40);
 }
 
+/* What `cordon up` would have around its processes. */
+static void add_fence(struct facts *facts)
+{
+    char *value = add(facts, "fence");
+    cordon_host_t *host = cordon_host_new(NULL);
+
+    if (host == NULL || !cordon_host_fence(host, value, sizeof facts->list[0].value, NULL))
+        snprintf(value, sizeof facts->list[0].value,
+                 "none: no control group (memory, pids) is delegated to this process");
+    cordon_host_free(host);
+}
+
 static void gather(struct facts *facts)
 {
     struct utsname name;
@@ -151,10 +163,7 @@ static void gather(struct facts *facts)
              count_lines("/proc/swaps") > 1 ? "in use" : "none");
     add_line(facts, "core_pattern", "/proc/sys/kernel/core_pattern", "unknown");
     add_namespaces(facts);
-    bool has_v2 = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
-    snprintf(add(facts, "cgroups"), 40, "%s%s", has_v2 ? "v2" : "v1 or none",
-             has_v2 && access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0
-                 ? ", writable by this user" : "");
+    add_fence(facts);
 }
 
 /* ------------------------------------------------------------------ a trial */

@@ -184,6 +184,21 @@ static void on_signal(uv_signal_t *handle, int signal)
         up_host_stop(host);
 }
 
+/* Where the kernel has a fence for its processes, unless it is told otherwise. */
+static bool fence_in(struct up *up)
+{
+    const char *mode = up->words.value[CLI_WORD_fence];
+    cordon_error_t error;
+
+    if (mode != NULL && strcmp(mode, "off") == 0)
+        return true;
+    if (cordon_host_fence(up->host.cordon, NULL, 0, &error) || mode == NULL ||
+        strcmp(mode, "required") != 0)
+        return true;
+    cli_complain("%s (without that: --fence=auto)", error.message);
+    return false;
+}
+
 static bool open_host(struct up *up)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -208,6 +223,8 @@ static bool open_host(struct up *up)
         cli_complain("the host cannot be started: %s", error.message);
         return false;
     }
+    if (!fence_in(up))
+        return false;
     if (up->plan.memory > 0)
         cordon_host_total(host->cordon, up->plan.memory);
     cordon_linker_allow_wasi(host->linker);
@@ -332,6 +349,12 @@ static bool take_words(struct up *up, int argc, char **argv)
         return false;
     }
     up->host.linger_ms = linger / 1000000;
+    text = words->value[CLI_WORD_fence];
+    if (text != NULL && strcmp(text, "auto") != 0 && strcmp(text, "off") != 0 &&
+        strcmp(text, "required") != 0) {
+        cli_complain("--fence %s: expected auto, off or required", text);
+        return false;
+    }
     if (words->arg_count == 0 && !up->host.stays && linger == 0) {
         cli_complain("no file is named, and neither --stay nor --linger given: there would be "
                      "nothing to do");

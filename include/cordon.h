@@ -243,7 +243,7 @@ typedef enum cordon_quota {
  * core that a VM can use. CORDON_MISUSE says why not. */
 CORDON_API bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_error_t *error);
 
-/* The name as on the command line: "memory", "cpu-time". */
+/* The key of the row: "memory", "cpu_time". */
 CORDON_API const char *cordon_quota_name(cordon_quota_t quota);
 
 /* ------------------------------------------------------------------ what a VM is given */
@@ -365,6 +365,15 @@ CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
  * (CORDON_WEIGHT, CORDON_CPU_RESERVE, CORDON_CPUS). One more thread waits for what VMs wait for.
  * They live as long as the host, and have all signals blocked. CORDON_IO. */
 CORDON_API bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *error);
+
+/* Puts a control group of the kernel's (cgroups v1 or v2) around the process of each cell that is
+ * started from now on: a fence that stops what gets past the VM's quotas, with room for what they
+ * allow. `what`, which may be NULL, is told what is fenced ("memory, pids (cgroup v1)"). CORDON_IO
+ * when no group was delegated to this process: then there is no fence, and nothing else differs.
+ * With v2 this process may move into a group of its own below the one it is in, until the host is
+ * freed. Before the first cell is made, once. */
+CORDON_API bool cordon_host_fence(cordon_host_t *host, char *what, size_t what_room,
+                                  cordon_error_t *error);
 
 /* Runs the VM as cordon_vm_run does, but on the host's workers: comes back at once. `done`, which
  * may be NULL, is called by one of the workers when the VM has ended. It should be short and must

@@ -1,9 +1,11 @@
 """Processes of VMs: what they are, and what becomes of VMs, books and files when one dies."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import signal
+import subprocess
 
 from host import parent_of, wait_for
 
@@ -42,6 +44,32 @@ def has_a_process_each(bench):
         host.wait("a", state="ended")
         wait_for("its end", lambda: _is_gone(rows["a"]["pid"]))
         assert host.ps()["b"]["state"] == "running"
+
+
+def fences_in_its_processes(bench):
+    """With a control group each, where the kernel has any for us; they go with the VMs."""
+    vms = {"a": "args: [sleep]", "b": "args: [spin]"}
+    said = subprocess.run([bench.cordon, "doctor", "--json"], stdout=subprocess.PIPE, check=False)
+    fence = json.loads(said.stdout)["machine"]["fence"]
+    assert "--fence maybe" in bench.run("up", "--fence=maybe", "--stay", code=125)
+    if fence.startswith("none"):
+        said = bench.run("up", "--fence=required", "--stay", "--host", "r.sock", code=125)
+        assert "no control group" in said and "--fence=auto" in said, said
+    with bench.host(vms, options=["--stay", "--fence=auto"]) as host:
+        pids = {name: host.wait(name, state="running")["pid"] for name in vms}
+        groups = {name: pathlib.Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+                  for name, pid in pids.items()}
+        assert ("/vm-" in groups["a"]) != fence.startswith("none"), groups
+        assert groups["a"] != groups["b"] or fence.startswith("none"), groups
+    with bench.host(vms, options=["--stay", "--fence=off"]) as host:
+        pid = host.wait("a", state="running")["pid"]
+        assert "/vm-" not in pathlib.Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    if fence.startswith("none"):
+        return fence
+    left = [str(path) for path in pathlib.Path("/sys/fs/cgroup").rglob("cordon-*/vm-*")
+            if f"-{host.process.pid}-" in str(path)]
+    assert not left, left
+    return None
 
 
 def becomes_who_is_asked_for(bench):
