@@ -150,6 +150,7 @@ def suites(quick):
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),
         ('manual', ['tests/manual/run.py'], True),
+        ('guide', ['tests/manual/guide.py', 'build'], True),
         ('python', ['tests/python/run.py', 'build'], True),
         ('wasm-c-api', ['tests/capi/run.py', cordon], True),
         ('wasm-c-api-asan', ['tests/capi/run.py', asan, '--sanitize', 'address,undefined'],
