@@ -13,6 +13,7 @@
 
 #include "api/internal.h"
 #include "shim/ledger.h"
+#include "shim/volume.h"
 
 #define LISTEN_BACKLOG 511
 
@@ -46,8 +47,12 @@ void cordon_config_free(cordon_config_t *config)
 {
     if (config == NULL)
         return;
-    for (uint32_t i = 0; i < config->dir_count; i++)
-        close(config->dirs[i].host);
+    for (uint32_t i = 0; i < config->dir_count; i++) {
+        if (config->dirs[i].volume != NULL)
+            cn_volume_let_go(config->dirs[i].volume);
+        else
+            close(config->dirs[i].host);
+    }
     for (uint32_t i = 0; i < config->listener_count; i++)
         close(config->listeners[i]);
     for (int i = 0; i < 3; i++)
@@ -142,7 +147,22 @@ bool cn_api_config_dir(cordon_config_t *config, int fd, const char *guest, bool 
         close(fd);
         return false;
     }
-    config->dirs[config->dir_count++] = (struct cn_wasi_dir){fd, kept, read_only};
+    config->dirs[config->dir_count++] = (struct cn_wasi_dir){fd, kept, read_only, NULL};
+    return true;
+}
+
+bool cn_api_config_mount(cordon_config_t *config, struct cn_volume_grant *mount, int fd,
+                         const char *guest, bool read_only, cordon_error_t *error)
+{
+    const char *kept = NULL;
+
+    if (grow(&config->dirs, config->dir_count, &config->dir_room, sizeof *config->dirs, error))
+        kept = keep(config, guest, error);
+    if (kept == NULL) {
+        cn_volume_let_go(mount);
+        return false;
+    }
+    config->dirs[config->dir_count++] = (struct cn_wasi_dir){fd, kept, read_only, mount};
     return true;
 }
 

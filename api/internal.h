@@ -49,6 +49,8 @@ struct cordon_linker {
     bool allows_wasi;
 };
 
+struct cn_volume_grant;
+
 struct cordon_config {
     struct cn_arena arena;
     const char **args, **environ;
@@ -101,6 +103,8 @@ struct cn_translator *cn_api_translator(struct cordon_module *module);
 /* Add to what is granted, and take the descriptor over whether they succeed or not. */
 bool cn_api_config_dir(cordon_config_t *config, int fd, const char *guest, bool read_only,
                        cordon_error_t *error);
+bool cn_api_config_mount(cordon_config_t *config, struct cn_volume_grant *mount, int fd,
+                         const char *guest, bool read_only, cordon_error_t *error);
 bool cn_api_config_listener(cordon_config_t *config, int fd, uint16_t *port,
                             cordon_error_t *error);
 bool cn_api_config_ledger(cordon_config_t *config, int fd, cordon_error_t *error);

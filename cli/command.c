@@ -86,6 +86,8 @@ void cli_help_command(enum cli_command command)
             snprintf(letter, sizeof letter, "-%c, ", word->letter);
         snprintf(left, sizeof left, "%s--%s %s", letter, word->name,
                  word->argument ? word->argument : "");
+        for (char *c = left; c < left + strlen(letter) + 2 + strlen(word->name); c++)
+            *c = *c == '_' ? '-' : *c;
         printf("  %-18s %s\n", left, word->help);
     }
 }
@@ -108,6 +110,15 @@ static bool complain_unknown(enum cli_command command, const char *argument)
     return false;
 }
 
+/* Names have underscores in the rows and dashes for people. */
+static bool is_name(const char *name, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (name[i] == '\0' || (name[i] == '_' ? '-' : name[i]) != text[i])
+            return false;
+    return name[size] == '\0';
+}
+
 /* The row that an argument with dashes names, of those that the command takes. */
 static const struct word *find(enum cli_command command, const char *argument,
                                const char **value)
@@ -123,8 +134,7 @@ static const struct word *find(enum cli_command command, const char *argument,
             *value = argument[2] ? argument + 2 : NULL;
             return word;
         }
-        if (argument[1] == '-' && strlen(word->name) == size &&
-            strncmp(word->name, argument + 2, size) == 0) {
+        if (argument[1] == '-' && is_name(word->name, argument + 2, size)) {
             *value = argument[2 + size] ? argument + 3 + size : NULL;
             return word;
         }

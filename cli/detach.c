@@ -17,6 +17,7 @@
 #include "cli/file.h"
 #include "cli/grant.h"
 #include "cli/up_spec.h"
+#include "cli/volume.h"
 
 #define FDS_MAX 128
 #define BACKLOG 511
@@ -113,7 +114,10 @@ static bool add_dirs(struct asked *asked)
         if (!cli_split_dir(options->dir.items[i], &dir) || !add_dir(asked, list, &dir))
             return false;
     for (int i = 0; i < options->volume.count; i++)
-        if (!cli_split_volume(options->volume.items[i], &dir) || !add_dir(asked, list, &dir))
+        if (cli_volume_is_named(options->volume.items[i]))
+            return fail(asked, options->volume.items[i], "private volumes are for a run of this "
+                                                         "process, not for --detach");
+        else if (!cli_split_volume(options->volume.items[i], &dir) || !add_dir(asked, list, &dir))
             return false;
     return true;
 }

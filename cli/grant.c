@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/volume.h"
+
 static bool say(const cordon_error_t *error)
 {
     cli_complain("%s", error->message);
@@ -54,11 +56,6 @@ bool cli_split_dir(const char *text, struct cli_dir *dir)
 
 bool cli_split_volume(const char *text, struct cli_dir *dir)
 {
-    if (strchr("/.~", text[0]) == NULL || text[0] == '\0') {
-        cli_complain("--volume %s: named volumes are not available yet; a host directory begins "
-                     "with / . or ~", text);
-        return false;
-    }
     const char *guest = strchr(text, ':');
     const char *more = guest ? strchr(guest + 1, ':') : NULL;
     if (guest == NULL || strcmp(guest, ":ro") == 0 || (more != NULL && strcmp(more, ":ro") != 0)) {
@@ -92,6 +89,35 @@ char *cli_variable(const char *text, bool *good)
         cli_complain("--env %s: no memory left", text);
     *good = variable != NULL;
     return variable;
+}
+
+/* The store is open for no longer than it takes. */
+static bool grant_named(cordon_config_t *config, const struct cli_options *options)
+{
+    const struct cli_store where = {options->store, options->key_file, options->key_on_same_disk};
+    static struct cli_volume volume;
+    cordon_store_t *store = NULL;
+    cordon_error_t error = {0};
+    char why[CLI_WHY_MAX];
+    bool granted = true;
+
+    for (int i = 0; granted && i < options->volume.count; i++) {
+        const char *text = options->volume.items[i];
+        if (!cli_volume_is_named(text))
+            continue;
+        granted = cli_split_named(text, &volume, why);
+        if (!granted) {
+            cli_complain("--volume %s: %s", text, why);
+            break;
+        }
+        if (store == NULL)
+            store = cli_store_open(&where, &error);
+        granted = store != NULL && cli_volume_grant(config, store, &volume, &error);
+        if (!granted)
+            say(&error);
+    }
+    cordon_store_close(store);
+    return granted;
 }
 
 static bool grant_env(cordon_config_t *config, const char *text)
@@ -156,7 +182,10 @@ bool cli_grant(cordon_config_t *config, const struct cli_options *options,
     for (int i = 0; granted && i < options->dir.count; i++)
         granted = cli_split_dir(options->dir.items[i], &dir) && grant_dir(config, &dir);
     for (int i = 0; granted && i < options->volume.count; i++)
-        granted = cli_split_volume(options->volume.items[i], &dir) && grant_dir(config, &dir);
+        if (!cli_volume_is_named(options->volume.items[i]))
+            granted =
+                cli_split_volume(options->volume.items[i], &dir) && grant_dir(config, &dir);
+    granted = granted && grant_named(config, options);
     for (int i = 0; granted && i < options->listen.count; i++)
         granted = grant_listener(config, options->listen.items[i], report);
     for (int i = 0; granted && i < 3; i++)

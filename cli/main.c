@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/run.h"
 #include "cli/wast.h"
+#include "cli/volume.h"
 #include "cli/worker.h"
 
 /* Closed standard descriptors stay closed for the guest, but their numbers are taken, so that
@@ -87,7 +88,7 @@ static int (*const commands[CLI_COMMAND_COUNT])(int argc, char **argv) = {
     [CLI_COMMAND_stats] = cli_stats, [CLI_COMMAND_set] = cli_set,
     [CLI_COMMAND_pause] = cli_pause, [CLI_COMMAND_resume] = cli_resume,
     [CLI_COMMAND_kill] = cli_kill, [CLI_COMMAND_down] = cli_down, [CLI_COMMAND_logs] = cli_logs,
-    [CLI_COMMAND_doctor] = cli_doctor,
+    [CLI_COMMAND_doctor] = cli_doctor, [CLI_COMMAND_volume] = cli_volume,
     [CLI_COMMAND_check] = cli_check, [CLI_COMMAND_dump] = cli_dump,
     [CLI_COMMAND_build] = cli_build, [CLI_COMMAND_print] = cli_print,
     [CLI_COMMAND_wast] = cli_wast,   [CLI_COMMAND_conform] = cli_conform,

@@ -223,6 +223,12 @@ static bool set_option(struct cli_options *options, int option, const char *valu
     case OPTION_user:
         options->user = value;
         return true;
+    case OPTION_store:
+        options->store = value;
+        return true;
+    case OPTION_key_file:
+        options->key_file = value;
+        return true;
     case OPTION_meta:
         options->meta = value;
         return true;
@@ -248,6 +254,7 @@ static void set_flag(struct cli_options *options, int option)
     bool *const flags[] = {
         [OPTION_detach] = &options->detach, [OPTION_stats] = &options->stats,
         [OPTION_eager] = &options->eager,
+        [OPTION_key_on_same_disk] = &options->key_on_same_disk,
         [OPTION_lazy] = &options->lazy,
         [OPTION_preempt_everywhere] = &options->preempt_everywhere,
         [OPTION_collect_everywhere] = &options->collect_everywhere,

@@ -11,12 +11,12 @@ struct cli_list {
 
 struct cli_options {
     struct cli_list dir, volume, env, listen;
-    const char *invoke, *meta, *user;
+    const char *invoke, *meta, *user, *store, *key_file;
     enum cli_sandbox { CLI_SANDBOX_REQUIRED, CLI_SANDBOX_BEST_EFFORT, CLI_SANDBOX_OFF } sandbox;
     const char *sandbox_mode; /* the same in words, or NULL: the default */
     const char *name, *restart, *log_size, *host; /* with detach */
     bool detach, stats, eager, lazy, preempt_everywhere, collect_everywhere, move_on_grow;
-    bool help, version;
+    bool key_on_same_disk, help, version;
     bool is_closed[3]; /* standard descriptors that this process was not given */
     uint64_t limit[CORDON_QUOTA_COUNT];
     const char *module; /* NULL when there is none */

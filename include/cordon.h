@@ -246,6 +246,71 @@ CORDON_API bool cordon_quota_check(cordon_quota_t quota, uint64_t value, cordon_
 /* The key of the row: "memory", "cpu_time". */
 CORDON_API const char *cordon_quota_name(cordon_quota_t quota);
 
+/* ------------------------------------------------------------------ private volumes
+ *
+ * A store is a directory of the host with volumes in it, whose names and contents are sealed with a
+ * key for each (spec/volume.md). The keys of volumes that are kept are wrapped with the host key,
+ * which is in a file on another device, and changes when a volume is removed: what was copied of
+ * the store before opens nothing afterwards. Ephemeral volumes have their key in memory alone.
+ *
+ * A store is locked while it is open: open it for a moment. One thread at a time. */
+typedef struct cordon_store cordon_store_t;
+
+/* Makes what is not there. `key_file` may be NULL: then there are ephemeral volumes and lists. A
+ * key file on the store's own device is refused (CORDON_MISUSE) unless `on_same_disk`, which gives
+ * up the claim that what is removed is erased; `may_make_key` makes one for a store that is new.
+ * Finishes what a process that was ended had begun. NULL with CORDON_IO, CORDON_QUOTA. */
+typedef struct cordon_store_options {
+    const char *path, *key_file;
+    bool on_same_disk, may_make_key;
+} cordon_store_options_t;
+CORDON_API cordon_store_t *cordon_store_open(const cordon_store_options_t *options,
+                                             cordon_error_t *error);
+/* NULL is fine. Volumes that were given to a config stay. */
+CORDON_API void cordon_store_close(cordon_store_t *store);
+
+/* A volume that may hold so many bytes (in blocks of 4 KiB), and so many files, directories and
+ * links; CORDON_UNLIMITED: as many as CORDON_DISK and CORDON_INODES say of the VM that has it. */
+CORDON_API bool cordon_store_create(cordon_store_t *store, const char *name, uint64_t size,
+                                    uint64_t inodes, cordon_error_t *error);
+
+/* Destroys its key, removes its files, and writes a signed record, in this order. */
+CORDON_API bool cordon_store_remove(cordon_store_t *store, const char *name,
+                                    cordon_error_t *error);
+
+typedef struct cordon_volume_info {
+    char name[64];
+    uint64_t size, inodes; /* that it may hold */
+    uint64_t created;      /* seconds since 1970 */
+    bool in_use;
+} cordon_volume_info_t;
+
+/* Volume number `index`; false when there are no more. */
+CORDON_API bool cordon_store_list(const cordon_store_t *store, uint32_t index,
+                                  cordon_volume_info_t *info);
+
+/* What is in a volume, and what is wrong with it. All that is wrong is 0 in a volume that is
+ * sound. */
+typedef struct cordon_volume_report {
+    uint64_t files, dirs, links, bytes;
+    uint64_t foreign;   /* wrong: names that were not written by a VM of this volume */
+    uint64_t unopened;  /* wrong: files and links that do not open */
+    uint64_t blocks;    /* wrong: blocks that are damaged */
+    uint64_t leftovers; /* what a VM that was ended was about to make; removed */
+    bool is_incomplete; /* wrong: it could not be read through */
+} cordon_volume_report_t;
+
+/* Reads all of it. CORDON_MISUSE when it is in use. True is not yet sound. */
+CORDON_API bool cordon_store_check(cordon_store_t *store, const char *name,
+                                   cordon_volume_report_t *report, cordon_error_t *error);
+/* How many records of removed volumes there are, and how many of them are as they were signed. */
+CORDON_API bool cordon_store_check_records(cordon_store_t *store, uint64_t *all, uint64_t *good,
+                                           cordon_error_t *error);
+
+/* Writes what is in it, in clear, as a tar archive to the descriptor. */
+CORDON_API bool cordon_store_export(cordon_store_t *store, const char *name, int fd,
+                                    cordon_error_t *error);
+
 /* ------------------------------------------------------------------ what a VM is given */
 
 typedef struct cordon_config cordon_config_t;
@@ -268,6 +333,21 @@ CORDON_API bool cordon_config_stdio(cordon_config_t *config, int number, int fd,
 /* A directory of the host, opened now, under the name `guest`. */
 CORDON_API bool cordon_config_dir(cordon_config_t *config, const char *path, const char *guest,
                                   bool read_only, cordon_error_t *error);
+/* A private volume of an open store, under the name `guest`: see cordon_store_open. */
+typedef struct cordon_volume {
+    const char *name;   /* of one that is kept; NULL: an ephemeral one, made now */
+    const char *guest;  /* what the guest calls it */
+    bool read_only;
+    uint64_t size, inodes; /* what it may hold for this VM; 0: as it was made, and where it was
+                              made without, CORDON_DISK and CORDON_INODES */
+} cordon_volume_t;
+
+/* The volume is locked for this config and the VMs made from it, and its key is in this process's
+ * memory until the last of them is gone. One VM at a time has it. CORDON_MISUSE: there is none, or
+ * it is in use; CORDON_QUOTA: no memory can be locked; CORDON_IO. */
+CORDON_API bool cordon_config_volume(cordon_config_t *config, cordon_store_t *store,
+                                     const cordon_volume_t *volume, cordon_error_t *error);
+
 /* A listening socket on "HOST:PORT" or "[V6]:PORT" (a numeric address), bound now; *port is the
  * port, which matters when 0 was asked for; `port` may be NULL. */
 CORDON_API bool cordon_config_listen(cordon_config_t *config, const char *address,

@@ -64,7 +64,7 @@ enum cn_errno cn_wasi_fd_readdir(struct cn_call *call)
     enum cn_errno error = CN_E_SUCCESS;
 
     if (fd->stream == NULL)
-        error = cn_dir_stream_new(call->wasi->allocator, fd->host, &fd->stream);
+        error = cn_dir_stream_new(call->wasi->allocator, fd->host, fd->volume, &fd->stream);
     if (error == CN_E_SUCCESS)
         error = cn_dir_stream_seek(fd->stream, call->numbers[0] + words[PASSED]);
     if (error == CN_E_SUCCESS)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "shim/errno.h"
+#include "shim/reach.h"
 #include "shim/stat.h"
 
 #define ALLOCATE_STEP (64u << 20)
@@ -64,9 +65,10 @@ enum cn_errno cn_wasi_fd_fdstat_set_rights(struct cn_call *call)
 enum cn_errno cn_wasi_fd_filestat_get(struct cn_call *call)
 {
     struct stat stat;
+    enum cn_errno error = cn_reach_stat(call->fd, &stat);
 
-    if (fstat(call->fd->host, &stat) != 0)
-        return cn_errno_of_host(errno);
+    if (error != CN_E_SUCCESS)
+        return error;
     cn_put_filestat(call, &stat);
     return CN_E_SUCCESS;
 }
@@ -88,10 +90,12 @@ enum cn_errno cn_wasi_fd_filestat_set_times(struct cn_call *call)
 static void recount(struct cn_call *call, uint64_t fallback)
 {
     struct stat stat;
-    uint64_t size = fstat(call->fd->host, &stat) == 0 ? (uint64_t)stat.st_size : fallback;
+    struct cn_disk *disk = cn_disk_of(call->wasi, call->fd);
+    uint64_t size =
+        cn_reach_stat(call->fd, &stat) == CN_E_SUCCESS ? (uint64_t)stat.st_size : fallback;
 
-    if (cn_disk_resize(&call->wasi->disk, call->fd->inode, size) != CN_E_SUCCESS)
-        cn_disk_measure(&call->wasi->disk, call->fd->inode, size);
+    if (cn_disk_resize(disk, call->fd->inode, size) != CN_E_SUCCESS)
+        cn_disk_measure(disk, call->fd->inode, size);
 }
 
 /* Whoever runs the VM gives its place to others meanwhile. */
@@ -101,9 +105,16 @@ static void say_blocks(const struct cn_call *call)
         call->wasi->blocks(call->wasi->blocks_context);
 }
 
+static enum cn_errno set_size(const struct cn_fd *fd, uint64_t size)
+{
+    if (fd->opened != NULL)
+        return cn_sealed_resize(&fd->opened->file, size);
+    return ftruncate(fd->host, (off_t)size) == 0 ? CN_E_SUCCESS : cn_errno_of_host(errno);
+}
+
 enum cn_errno cn_wasi_fd_filestat_set_size(struct cn_call *call)
 {
-    struct cn_disk *disk = &call->wasi->disk;
+    struct cn_disk *disk = cn_disk_of(call->wasi, call->fd);
     struct cn_inode *inode = call->fd->inode;
     uint64_t size = call->numbers[0], old_size = inode->size;
 
@@ -113,8 +124,8 @@ enum cn_errno cn_wasi_fd_filestat_set_size(struct cn_call *call)
         return CN_E_DQUOT;
     if (old_size > size && old_size - size > LARGE)
         say_blocks(call);
-    if (ftruncate(call->fd->host, (off_t)size) != 0) {
-        enum cn_errno error = cn_errno_of_host(errno);
+    enum cn_errno error = set_size(call->fd, size);
+    if (error != CN_E_SUCCESS) {
         recount(call, old_size);
         return error;
     }
@@ -128,6 +139,11 @@ static enum cn_errno allocate_step(struct cn_call *call, uint64_t offset, uint64
     uint64_t left = length - *done;
     uint64_t step = left < ALLOCATE_STEP ? left : ALLOCATE_STEP;
 
+    /* In a volume what was never written takes up nothing, and is zeros. */
+    if (call->fd->opened != NULL)
+        return offset + length > call->fd->opened->file.size
+                   ? cn_sealed_resize(&call->fd->opened->file, offset + length)
+                   : CN_E_SUCCESS;
     if (fallocate(call->fd->host, 0, (off_t)(offset + *done), (off_t)step) != 0)
         return cn_errno_of_host(errno);
     *done += step;
@@ -136,7 +152,7 @@ static enum cn_errno allocate_step(struct cn_call *call, uint64_t offset, uint64
 
 enum cn_errno cn_wasi_fd_allocate(struct cn_call *call)
 {
-    struct cn_disk *disk = &call->wasi->disk;
+    struct cn_disk *disk = cn_disk_of(call->wasi, call->fd);
     struct cn_inode *inode = call->fd->inode;
     uint64_t offset = call->numbers[0], length = call->numbers[1];
 
@@ -165,6 +181,8 @@ enum cn_errno cn_wasi_fd_advise(struct cn_call *call)
 
     if (advice >= sizeof advices / sizeof *advices || offset > INT64_MAX || length > INT64_MAX)
         return CN_E_INVAL;
+    if (call->fd->opened != NULL) /* its bytes lie elsewhere */
+        return CN_E_SUCCESS;
     int host = posix_fadvise(call->fd->host, (off_t)offset, (off_t)length, advices[advice]);
     return host == 0 ? CN_E_SUCCESS : cn_errno_of_host(host);
 }

@@ -7,8 +7,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "shim/call.h"
 #include "shim/errno.h"
+#include "shim/reach.h"
 #include "shim/stream.h"
 
 /* One step of a transfer: moves some of the list from byte `done` on, at most `size` bytes. Where
@@ -62,15 +62,65 @@ static enum cn_errno move_file(struct cn_call *call, struct cn_gate gate, step_f
     return CN_E_SUCCESS;
 }
 
+/* Buffers, in their order. */
+struct list {
+    struct iovec *first;
+    int count;
+};
+
+/* Buffer by buffer of a file in a volume. */
+static enum cn_errno read_sealed(struct cn_call *call, struct list list, uint64_t at,
+                                 size_t *count)
+{
+    const struct cn_sealed_file *file = &call->fd->opened->file;
+    enum cn_errno error = CN_E_SUCCESS;
+    size_t done = 0;
+
+    for (int i = 0; i < list.count && error == CN_E_SUCCESS; i++, *count += done) {
+        const struct iovec *buffer = &list.first[i];
+        error = cn_sealed_read(file, buffer->iov_base, buffer->iov_len, at + *count, &done);
+        if (done < buffer->iov_len)
+            list.count = 0;
+    }
+    return *count > 0 ? CN_E_SUCCESS : error;
+}
+
+static enum cn_errno write_sealed(struct cn_call *call, struct list list, uint64_t at,
+                                  size_t *count)
+{
+    struct cn_sealed_file *file = &call->fd->opened->file;
+    enum cn_errno error = CN_E_SUCCESS;
+    size_t done = 0;
+
+    *count = 0;
+    for (int i = 0; i < list.count && error == CN_E_SUCCESS; i++, *count += done) {
+        const struct iovec *buffer = &list.first[i];
+        error = cn_sealed_write(file, buffer->iov_base, buffer->iov_len, at + *count, &done);
+        if (done < buffer->iov_len)
+            list.count = 0;
+    }
+    enum cn_errno settled = cn_sealed_settle(file);
+    if (settled != CN_E_SUCCESS)
+        return settled;
+    return *count > 0 ? CN_E_SUCCESS : error;
+}
+
 static enum cn_errno read_at(struct cn_call *call, uint64_t done, uint64_t size, uint64_t at,
                              size_t *count)
 {
     struct iovec *first;
     int entries = cut(call, done, size, &first);
-    ssize_t got;
+    ssize_t got = 0;
 
     if (at > INT64_MAX)
         return CN_E_INVAL;
+    *count = 0;
+    if (call->fd->opened != NULL) {
+        enum cn_errno error =
+            read_sealed(call, (struct list){first, entries}, at, count);
+        call->wasi->stats.file_read += *count;
+        return error;
+    }
     do
         got = preadv(call->fd->host, first, entries, (off_t)at);
     while (got < 0 && errno == EINTR);
@@ -107,12 +157,34 @@ static int write_flags(const struct cn_fd *fd, bool is_append)
     return flags;
 }
 
+/* The same in the host's own way, or in the volume's. */
+static enum cn_errno write_list(struct cn_call *call, struct list list, uint64_t at,
+                                bool is_append, size_t *count)
+{
+    const struct cn_fd *fd = call->fd;
+    ssize_t written;
+
+    if (fd->opened != NULL) {
+        enum cn_errno error = write_sealed(call, list, at, count);
+        int flags = write_flags(fd, false);
+        if (error == CN_E_SUCCESS && flags != 0 && fdatasync(fd->host) != 0)
+            error = cn_errno_of_host(errno);
+        return error;
+    }
+    do
+        written = pwritev2(fd->host, list.first, list.count, is_append ? 0 : (off_t)at,
+                           write_flags(fd, is_append));
+    while (written < 0 && errno == EINTR);
+    *count = written > 0 ? (size_t)written : 0;
+    return written < 0 ? cn_errno_of_host(errno) : CN_E_SUCCESS;
+}
+
 /* Writes to a file below a directory: *count bytes or as many as the quota has room for, charged
  * before. */
 static enum cn_errno write_charged(struct cn_call *call, uint64_t done, uint64_t at,
                                    bool is_append, size_t *count)
 {
-    struct cn_disk *disk = &call->wasi->disk;
+    struct cn_disk *disk = cn_disk_of(call->wasi, call->fd);
     struct cn_inode *inode = call->fd->inode;
     uint64_t old_size = inode->size, size = *count;
 
@@ -125,23 +197,21 @@ static enum cn_errno write_charged(struct cn_call *call, uint64_t done, uint64_t
     if (at + size > old_size && cn_disk_resize(disk, inode, at + size) != CN_E_SUCCESS)
         return CN_E_DQUOT;
 
-    struct iovec *first;
-    int entries = cut(call, done, size, &first);
-    ssize_t written;
-    do
-        written = pwritev2(call->fd->host, first, entries, is_append ? 0 : (off_t)at,
-                           write_flags(call->fd, is_append));
-    while (written < 0 && errno == EINTR);
-    int host_error = errno;
-    uint64_t end = written > 0 ? at + (uint64_t)written : 0;
+    struct list list;
+    list.count = cut(call, done, size, &list.first);
+    size_t written;
+    enum cn_errno error = write_list(call, list, at, is_append, &written);
+    uint64_t end = written > 0 ? at + written : 0;
+    if (call->fd->opened != NULL) /* zeros may have come before what was to be written */
+        end = call->fd->opened->file.size;
     if (end < old_size)
         end = old_size;
     if (end < inode->size && cn_disk_resize(disk, inode, end) != CN_E_SUCCESS)
         return CN_E_DQUOT; /* cannot happen: it only refunds */
-    if (written < 0)
-        return cn_errno_of_host(host_error);
-    *count = (size_t)written;
-    call->wasi->stats.file_written += *count;
+    if (error != CN_E_SUCCESS)
+        return error;
+    *count = written;
+    call->wasi->stats.file_written += written;
     return CN_E_SUCCESS;
 }
 
@@ -154,10 +224,11 @@ static enum cn_errno step_write(struct cn_call *call, uint64_t done, uint64_t si
     struct stat stat;
 
     if (is_append) {
-        if (fstat(fd->host, &stat) != 0)
-            return cn_errno_of_host(errno);
+        enum cn_errno error = cn_reach_stat(fd, &stat);
+        if (error != CN_E_SUCCESS)
+            return error;
         at = (uint64_t)stat.st_size;
-        cn_disk_measure(&call->wasi->disk, fd->inode, at);
+        cn_disk_measure(cn_disk_of(call->wasi, fd), fd->inode, at);
     }
     *count = size;
     enum cn_errno error = write_charged(call, done, at, is_append, count);
@@ -306,8 +377,9 @@ static enum cn_errno seek_file(struct cn_fd *fd, int64_t offset, int origin)
     if (origin == SEEK_CUR)
         base = (int64_t)fd->position;
     if (origin == SEEK_END) {
-        if (fstat(fd->host, &stat) != 0)
-            return cn_errno_of_host(errno);
+        enum cn_errno error = cn_reach_stat(fd, &stat);
+        if (error != CN_E_SUCCESS)
+            return error;
         base = stat.st_size;
     }
     if (__builtin_add_overflow(base, offset, &target) || target < 0)

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shim/call.h"
 #include "shim/errno.h"
+#include "shim/reach.h"
 
 /* As many links as the kernel follows, and as many exchanges under our hands. */
 #define ROUNDS_MAX 40
@@ -28,6 +28,7 @@ struct opening {
     bool writes;
     uint64_t rights;   /* that the new descriptor may have, if they fit what is opened */
     int host;
+    struct cn_opened *opened; /* of a file in a volume */
     struct stat stat;
 };
 
@@ -123,8 +124,11 @@ static enum cn_errno check_type(const struct opening *opening, mode_t mode)
 
 static void drop(struct opening *opening)
 {
+    if (opening->opened != NULL)
+        cn_volume_close(opening->dir->volume, opening->opened);
     if (opening->host >= 0)
         close(opening->host);
+    opening->opened = NULL;
     opening->host = -1;
 }
 
@@ -147,6 +151,76 @@ static enum cn_errno open_existing(struct opening *opening)
         error = cn_errno_of_host(errno);
     else if ((opening->stat.st_mode & S_IFMT) != (found.st_mode & S_IFMT))
         error = LOOK_AGAIN;
+    if (error != CN_E_SUCCESS)
+        drop(opening);
+    return error;
+}
+
+static enum cn_errno open_dir_in_volume(struct opening *opening, const struct cn_place *place)
+{
+    enum cn_errno error =
+        cn_resolve_open(place->dir, place->is_dot ? "." : place->name,
+                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW, &opening->host);
+
+    if (error == CN_E_SUCCESS && fstat(opening->host, &opening->stat) != 0)
+        error = cn_errno_of_host(errno);
+    return error;
+}
+
+static enum cn_errno create_in_volume(struct opening *opening, const struct cn_place *place)
+{
+    struct cn_volume *volume = opening->dir->volume;
+    struct cn_inode *inode;
+
+    if (place->is_dot || place->has_slash)
+        return CN_E_ISDIR;
+    if (opening->dir->is_read_only)
+        return CN_E_ROFS;
+    enum cn_errno error = cn_disk_prepare(&volume->disk, place->dir, place->name, &inode);
+    if (error != CN_E_SUCCESS)
+        return error;
+    error = cn_volume_create(volume, place, &opening->host, &opening->opened, &opening->stat);
+    if (error != CN_E_SUCCESS)
+        cn_disk_abandon(&volume->disk, inode);
+    else
+        cn_disk_created(&volume->disk, inode, &opening->stat);
+    return error;
+}
+
+/* Links have been followed on the way to the place, so what is there is what is meant. */
+static enum cn_errno open_place(struct opening *opening, const struct cn_place *place)
+{
+    struct stat found;
+    enum cn_errno error = opening->is_exclusive ? CN_E_NOENT : cn_place_stat(place, &found);
+
+    if (error == CN_E_NOENT && opening->creates)
+        return create_in_volume(opening, place);
+    if (error == CN_E_SUCCESS && S_ISLNK(found.st_mode) && opening->is_dir_wanted)
+        error = CN_E_NOTDIR;
+    if (error == CN_E_SUCCESS)
+        error = check_type(opening, found.st_mode);
+    if (error == CN_E_SUCCESS && S_ISDIR(found.st_mode))
+        return open_dir_in_volume(opening, place);
+    if (error == CN_E_SUCCESS && (opening->is_dir_wanted || place->has_slash))
+        error = CN_E_NOTDIR;
+    return error != CN_E_SUCCESS ? error
+                                 : cn_volume_open(opening->dir->volume, place, &opening->host,
+                                                  &opening->opened, &opening->stat);
+}
+
+static enum cn_errno open_in_volume(struct opening *opening)
+{
+    const char *path = opening->call->path;
+    bool wants_dir = path[strlen(path) - 1] == '/';
+    bool follows = (opening->follows || wants_dir) && !opening->is_exclusive;
+    struct cn_place place;
+    enum cn_errno error =
+        cn_volume_find(opening->dir->volume, opening->dir->host, path, follows, &place);
+
+    if (error != CN_E_SUCCESS)
+        return error;
+    error = open_place(opening, &place);
+    cn_place_release(&place);
     if (error != CN_E_SUCCESS)
         drop(opening);
     return error;
@@ -217,6 +291,8 @@ static enum cn_errno create_new(struct opening *opening)
 
 static enum cn_errno open_or_create(struct opening *opening)
 {
+    if (opening->dir->volume != NULL)
+        return open_in_volume(opening);
     for (int round = 0; round < ROUNDS_MAX; round++) {
         enum cn_errno error =
             opening->is_exclusive ? CN_E_NOENT : open_existing(opening);
@@ -230,9 +306,15 @@ static enum cn_errno open_or_create(struct opening *opening)
 
 static enum cn_errno truncate_opened(struct opening *opening, struct cn_inode *inode)
 {
-    if (opening->stat.st_size > 0 && ftruncate(opening->host, 0) != 0)
-        return cn_errno_of_host(errno);
-    return cn_disk_resize(&opening->call->wasi->disk, inode, 0);
+    enum cn_errno error = CN_E_SUCCESS;
+
+    if (opening->opened != NULL)
+        error = cn_sealed_resize(&opening->opened->file, 0);
+    else if (opening->stat.st_size > 0 && ftruncate(opening->host, 0) != 0)
+        error = cn_errno_of_host(errno);
+    if (error != CN_E_SUCCESS)
+        return error;
+    return cn_disk_resize(cn_disk_of(opening->call->wasi, opening->dir), inode, 0);
 }
 
 /* Turns the host's descriptor into the guest's. */
@@ -240,9 +322,12 @@ static enum cn_errno install(struct opening *opening, struct cn_fd *fd)
 {
     const struct cn_call *call = opening->call;
     bool is_dir = S_ISDIR(opening->stat.st_mode);
-    enum cn_errno error = cn_disk_open(&call->wasi->disk, &opening->stat, &fd->inode);
+    enum cn_errno error =
+        cn_disk_open(cn_disk_of(call->wasi, opening->dir), &opening->stat, &fd->inode);
 
     fd->host = opening->host;
+    fd->volume = opening->dir->volume;
+    fd->opened = opening->opened;
     fd->kind = is_dir ? CN_FD_DIR : CN_FD_FILE;
     fd->filetype = cn_filetype_of_mode(opening->stat.st_mode);
     fd->is_read_only = opening->dir->is_read_only;

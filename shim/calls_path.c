@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "shim/errno.h"
+#include "shim/reach.h"
 #include "shim/stat.h"
 
 static enum cn_errno error_of(int result)
@@ -14,27 +15,25 @@ static enum cn_errno error_of(int result)
 }
 
 /* Opens what the path names, only to look at it. */
-static enum cn_errno open_to_look(struct cn_call *call, uint64_t lookup, int *seen)
+static enum cn_errno open_to_look(struct cn_call *call, uint64_t lookup, int *seen,
+                                  struct stat *stat)
 {
     if (lookup > CN_LOOKUP_FOLLOW)
         return CN_E_INVAL;
-    int flags = lookup & CN_LOOKUP_FOLLOW ? O_PATH : O_PATH | O_NOFOLLOW;
-    return cn_resolve_open(call->fd->host, call->path, flags, seen);
+    return cn_reach_look(call->fd, call->path, lookup & CN_LOOKUP_FOLLOW, seen, stat);
 }
 
 enum cn_errno cn_wasi_path_filestat_get(struct cn_call *call)
 {
     struct stat stat;
     int seen;
-    enum cn_errno error = open_to_look(call, call->numbers[0], &seen);
+    enum cn_errno error = open_to_look(call, call->numbers[0], &seen, &stat);
 
     if (error != CN_E_SUCCESS)
         return error;
-    error = error_of(fstat(seen, &stat));
     close(seen);
-    if (error == CN_E_SUCCESS)
-        cn_put_filestat(call, &stat);
-    return error;
+    cn_put_filestat(call, &stat);
+    return CN_E_SUCCESS;
 }
 
 enum cn_errno cn_wasi_path_filestat_set_times(struct cn_call *call)
@@ -45,7 +44,7 @@ enum cn_errno cn_wasi_path_filestat_set_times(struct cn_call *call)
         cn_times_of(call->numbers[1], call->numbers[2], call->numbers[3], times);
 
     if (error == CN_E_SUCCESS)
-        error = open_to_look(call, call->numbers[0], &seen);
+        error = open_to_look(call, call->numbers[0], &seen, NULL);
     if (error != CN_E_SUCCESS)
         return error;
     error = error_of(utimensat(seen, "", times, AT_EMPTY_PATH));
@@ -62,11 +61,11 @@ static enum cn_errno book_created(struct cn_call *call, struct cn_inode *inode,
     enum cn_errno error = cn_place_stat(place, &stat);
 
     if (error == CN_E_SUCCESS) {
-        cn_disk_created(&call->wasi->disk, inode, &stat);
+        cn_disk_created(cn_disk_of(call->wasi, call->fd), inode, &stat);
         return CN_E_SUCCESS;
     }
     (void)unlinkat(place->dir, place->name, flags);
-    cn_disk_abandon(&call->wasi->disk, inode);
+    cn_disk_abandon(cn_disk_of(call->wasi, call->fd), inode);
     return error == CN_E_NOENT ? CN_E_SUCCESS : error;
 }
 
@@ -76,20 +75,21 @@ static enum cn_errno make_dir(struct cn_call *call, const struct cn_place *place
 
     if (place->is_dot)
         return CN_E_EXIST;
-    enum cn_errno error = cn_disk_prepare(&call->wasi->disk, place->dir, place->name, &inode);
+    struct cn_disk *disk = cn_disk_of(call->wasi, call->fd);
+    enum cn_errno error = cn_disk_prepare(disk, place->dir, place->name, &inode);
     if (error != CN_E_SUCCESS)
         return error;
     error = error_of(mkdirat(place->dir, place->name, 0777));
     if (error == CN_E_SUCCESS)
         return book_created(call, inode, place, AT_REMOVEDIR);
-    cn_disk_abandon(&call->wasi->disk, inode);
+    cn_disk_abandon(disk, inode);
     return error;
 }
 
 enum cn_errno cn_wasi_path_create_directory(struct cn_call *call)
 {
     struct cn_place place;
-    enum cn_errno error = cn_place_find(call->fd->host, call->path, &place);
+    enum cn_errno error = cn_reach_place(call->fd, call->path, &place);
 
     if (error != CN_E_SUCCESS)
         return error;
@@ -106,14 +106,14 @@ static enum cn_errno remove_name(struct cn_call *call, const struct cn_place *pl
     if (error == CN_E_SUCCESS)
         error = error_of(unlinkat(place->dir, place->name, flags));
     if (error == CN_E_SUCCESS)
-        cn_disk_unlinked(&call->wasi->disk, &stat);
+        cn_disk_unlinked(cn_disk_of(call->wasi, call->fd), &stat);
     return error;
 }
 
 enum cn_errno cn_wasi_path_remove_directory(struct cn_call *call)
 {
     struct cn_place place;
-    enum cn_errno error = cn_place_find(call->fd->host, call->path, &place);
+    enum cn_errno error = cn_reach_place(call->fd, call->path, &place);
 
     if (error != CN_E_SUCCESS)
         return error;
@@ -139,7 +139,7 @@ static enum cn_errno refuse_slash(const struct cn_place *place)
 enum cn_errno cn_wasi_path_unlink_file(struct cn_call *call)
 {
     struct cn_place place;
-    enum cn_errno error = cn_place_find(call->fd->host, call->path, &place);
+    enum cn_errno error = cn_reach_place(call->fd, call->path, &place);
 
     if (error != CN_E_SUCCESS)
         return error;
@@ -167,10 +167,12 @@ static enum cn_errno find_both(struct cn_call *call, struct cn_place *from, stru
 {
     if (!rights_only_shrink(call->fd, call->fd2))
         return CN_E_NOTCAPABLE;
-    enum cn_errno error = cn_place_find(call->fd->host, call->path, from);
+    if (call->fd->volume != call->fd2->volume)
+        return CN_E_XDEV;
+    enum cn_errno error = cn_reach_place(call->fd, call->path, from);
     if (error != CN_E_SUCCESS)
         return error;
-    error = cn_place_find(call->fd2->host, call->path2, to);
+    error = cn_reach_place(call->fd2, call->path2, to);
     if (error != CN_E_SUCCESS)
         cn_place_release(from);
     return error;
@@ -221,7 +223,7 @@ enum cn_errno cn_wasi_path_link(struct cn_call *call)
     enum cn_errno error = find_both(call, &from, &to);
     if (error != CN_E_SUCCESS)
         return error;
-    error = link_places(&call->wasi->disk, &from, &to);
+    error = link_places(cn_disk_of(call->wasi, call->fd), &from, &to);
     cn_place_release(&from);
     cn_place_release(&to);
     return error;
@@ -247,7 +249,7 @@ static enum cn_errno rename_places(struct cn_call *call, const struct cn_place *
     if (error != CN_E_SUCCESS || !has_victim)
         return error;
     if (victim.st_ino != source.st_ino || victim.st_dev != source.st_dev)
-        cn_disk_unlinked(&call->wasi->disk, &victim);
+        cn_disk_unlinked(cn_disk_of(call->wasi, call->fd), &victim);
     return CN_E_SUCCESS;
 }
 
@@ -267,17 +269,21 @@ enum cn_errno cn_wasi_path_rename(struct cn_call *call)
 static enum cn_errno make_link(struct cn_call *call, const char *target,
                                const struct cn_place *place)
 {
-    struct cn_disk *disk = &call->wasi->disk;
+    struct cn_disk *disk = cn_disk_of(call->wasi, call->fd);
     struct cn_inode *inode;
+    char hidden[CN_PATH_MAX + 1];
+    const char *text = call->fd->volume != NULL ? hidden : target;
 
     enum cn_errno error = check_new_name(place);
+    if (error == CN_E_SUCCESS && call->fd->volume != NULL)
+        error = cn_volume_hide_link(call->fd->volume, target, hidden);
     if (error == CN_E_SUCCESS)
         error = cn_disk_prepare(disk, place->dir, place->name, &inode);
     if (error != CN_E_SUCCESS)
         return error;
     error = cn_disk_resize(disk, inode, strlen(target));
     if (error == CN_E_SUCCESS)
-        error = error_of(symlinkat(target, place->dir, place->name));
+        error = error_of(symlinkat(text, place->dir, place->name));
     if (error == CN_E_SUCCESS)
         return book_created(call, inode, place, 0);
     cn_disk_abandon(disk, inode);
@@ -290,7 +296,7 @@ enum cn_errno cn_wasi_path_symlink(struct cn_call *call)
 
     if (!cn_link_stays_inside(call->path2, call->path))
         return CN_E_NOTCAPABLE;
-    enum cn_errno error = cn_place_find(call->fd->host, call->path2, &place);
+    enum cn_errno error = cn_reach_place(call->fd, call->path2, &place);
     if (error != CN_E_SUCCESS)
         return error;
     error = make_link(call, call->path, &place);
@@ -298,25 +304,39 @@ enum cn_errno cn_wasi_path_symlink(struct cn_call *call)
     return error;
 }
 
+/* With a slash behind it the name means what the link leads to, and that is no link. */
+static enum cn_errno look_behind_link(struct cn_call *call, const struct cn_place *place)
+{
+    int seen;
+    enum cn_errno error =
+        call->fd->volume != NULL
+            ? cn_reach_look(call->fd, call->path, true, &seen, NULL)
+            : cn_resolve_open(place->dir, place->name, O_PATH | O_DIRECTORY, &seen);
+
+    if (error != CN_E_SUCCESS)
+        return error;
+    close(seen);
+    return CN_E_INVAL;
+}
+
 static enum cn_errno read_link(struct cn_call *call, const struct cn_place *place)
 {
     char target[CN_PATH_MAX + 1];
-    int seen;
+    enum cn_errno error = CN_E_SUCCESS;
+    ssize_t length = 0;
 
     if (place->is_dot)
         return CN_E_INVAL;
-    /* With a slash behind it the name means what the link leads to, and that is no link. */
-    if (place->has_slash) {
-        enum cn_errno error =
-            cn_resolve_open(place->dir, place->name, O_PATH | O_DIRECTORY, &seen);
-        if (error != CN_E_SUCCESS)
-            return error;
-        close(seen);
-        return CN_E_INVAL;
-    }
-    ssize_t length = readlinkat(place->dir, place->name, target, sizeof target);
-    if (length < 0)
-        return cn_errno_of_host(errno);
+    if (place->has_slash)
+        return look_behind_link(call, place);
+    if (call->fd->volume != NULL)
+        error = cn_volume_read_link(call->fd->volume, place->dir, place->name, target);
+    else if ((length = readlinkat(place->dir, place->name, target, sizeof target)) < 0)
+        error = cn_errno_of_host(errno);
+    if (error != CN_E_SUCCESS)
+        return error;
+    if (call->fd->volume != NULL)
+        length = (ssize_t)strlen(target);
     uint32_t size = (size_t)length < call->buffer.size ? (uint32_t)length : call->buffer.size;
     memcpy(call->buffer.at, target, size);
     call->out[0].u32 = size;
@@ -329,7 +349,7 @@ enum cn_errno cn_wasi_path_readlink(struct cn_call *call)
 
     if (call->fd->is_unreal)
         return CN_E_NOTCAPABLE;
-    enum cn_errno error = cn_place_find(call->fd->host, call->path, &place);
+    enum cn_errno error = cn_reach_place(call->fd, call->path, &place);
     if (error != CN_E_SUCCESS)
         return error;
     error = read_link(call, &place);

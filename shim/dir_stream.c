@@ -9,6 +9,7 @@
 
 #include "shim/errno.h"
 #include "shim/resolve.h"
+#include "shim/volume.h"
 
 #define BUFFER_SIZE 8192u
 #define PLACES_FIRST 32u
@@ -20,11 +21,13 @@ struct cn_dir_stream {
     uint64_t known;         /* places[0 ... known - 1] are set */
     uint64_t room;          /* of places */
     int64_t *places;        /* the host's position after each entry */
+    const struct cn_volume *volume; /* or NULL */
+    char shown[CN_SEALED_NAME_MAX + 1]; /* the present name, in a volume */
     char buffer[BUFFER_SIZE] __attribute__((aligned(8)));
 };
 
 enum cn_errno cn_dir_stream_new(struct cn_allocator allocator, int host,
-                                struct cn_dir_stream **result)
+                                const struct cn_volume *volume, struct cn_dir_stream **result)
 {
     struct cn_dir_stream *stream = cn_alloc(allocator, sizeof *stream);
 
@@ -36,6 +39,7 @@ enum cn_errno cn_dir_stream_new(struct cn_allocator allocator, int host,
         cn_free(allocator, stream, sizeof *stream);
         return error;
     }
+    stream->volume = volume;
     *result = stream;
     return CN_E_SUCCESS;
 }
@@ -110,31 +114,57 @@ static enum cn_errno remember(struct cn_dir_stream *stream, struct cn_allocator 
     return CN_E_SUCCESS;
 }
 
-enum cn_errno cn_dir_stream_peek(struct cn_dir_stream *stream, struct cn_allocator allocator,
-                                 struct cn_dir_entry *entry)
+/* The present entry; NULL at the end or after an error. */
+static const struct dirent64 *present(struct cn_dir_stream *stream, enum cn_errno *error)
 {
-    *entry = (struct cn_dir_entry){.name = NULL};
+    *error = CN_E_SUCCESS;
     if (stream->at == stream->filled) {
         ssize_t count = getdents64(stream->host, stream->buffer, sizeof stream->buffer);
         stream->at = 0;
         stream->filled = count > 0 ? (uint32_t)count : 0;
         /* A directory that has been removed meanwhile has no more entries. */
         if (count < 0 && errno != ENOENT)
-            return cn_errno_of_host(errno);
+            *error = cn_errno_of_host(errno);
         if (count <= 0)
-            return CN_E_SUCCESS;
+            return NULL;
     }
+    return (const void *)(stream->buffer + stream->at);
+}
 
-    const struct dirent64 *host = (const void *)(stream->buffer + stream->at);
-    enum cn_errno error = remember(stream, allocator, host->d_off);
+/* The name as the guest knows it; NULL for one that is none of the volume's. */
+static const char *name_of(struct cn_dir_stream *stream, const struct dirent64 *host)
+{
+    bool is_plain = stream->volume == NULL || strcmp(host->d_name, ".") == 0 ||
+                    strcmp(host->d_name, "..") == 0;
+
+    if (is_plain)
+        return host->d_name;
+    return cn_name_show(stream->volume->keys, host->d_name, stream->shown) == CN_E_SUCCESS
+               ? stream->shown
+               : NULL;
+}
+
+enum cn_errno cn_dir_stream_peek(struct cn_dir_stream *stream, struct cn_allocator allocator,
+                                 struct cn_dir_entry *entry)
+{
+    const struct dirent64 *host;
+    const char *name;
+    enum cn_errno error;
+
+    *entry = (struct cn_dir_entry){.name = NULL};
+    while ((host = present(stream, &error)) != NULL && (name = name_of(stream, host)) == NULL)
+        stream->at += host->d_reclen;
+    if (host == NULL)
+        return error;
+    error = remember(stream, allocator, host->d_off);
     if (error != CN_E_SUCCESS)
         return error;
     *entry = (struct cn_dir_entry){
         .ino = host->d_ino,
         .next = stream->index + 1,
         .type = filetype_of(stream, host),
-        .name = host->d_name,
-        .name_length = (uint32_t)strlen(host->d_name),
+        .name = name,
+        .name_length = (uint32_t)strlen(name),
     };
     return CN_E_SUCCESS;
 }

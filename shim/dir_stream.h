@@ -10,6 +10,7 @@
 #include "shim/abi.h"
 
 struct cn_dir_stream;
+struct cn_volume;
 
 struct cn_dir_entry {
     uint64_t ino;  /* the host's */
@@ -19,9 +20,9 @@ struct cn_dir_entry {
     uint32_t name_length;
 };
 
-/* A stream of its own over the directory behind `host`, at its start. */
+/* A stream of its own over the directory behind `host`, at its start; in that volume, or NULL. */
 enum cn_errno cn_dir_stream_new(struct cn_allocator allocator, int host,
-                                struct cn_dir_stream **result);
+                                const struct cn_volume *volume, struct cn_dir_stream **result);
 
 /* NULL is fine. */
 void cn_dir_stream_free(struct cn_dir_stream *stream, struct cn_allocator allocator);

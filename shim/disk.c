@@ -9,7 +9,7 @@
 
 static struct cn_allocator allocator_of(const struct cn_disk *disk)
 {
-    return cn_account_allocator(disk->account);
+    return cn_account_allocator(disk->memory);
 }
 
 static uint64_t blocks_of(uint64_t size)
@@ -218,7 +218,7 @@ static void settle(struct cn_disk *disk, struct cn_inode *inode)
 
 void cn_disk_init(struct cn_disk *disk, struct cn_account *account)
 {
-    *disk = (struct cn_disk){.account = account};
+    *disk = (struct cn_disk){.account = account, .memory = account};
 }
 
 static bool outlives(const struct cn_inode *inode)
@@ -303,18 +303,29 @@ static uint32_t intent(const struct cn_disk *disk, const struct stat *parent, co
     return 0;
 }
 
-/* It was created, and the VM ended before it could be written down. */
-static void adopt(struct cn_disk *disk, const struct stat *stat, uint32_t number)
+/* Counts what is there as our own, with a record of that number. */
+static enum cn_errno adopt(struct cn_disk *disk, const struct stat *stat, uint32_t number)
 {
     struct cn_inode *inode;
+    enum cn_errno error = new_inode(disk, number, &inode);
 
-    if (new_inode(disk, number, &inode) != CN_E_SUCCESS)
-        return;
+    if (error != CN_E_SUCCESS)
+        return error;
     inode->is_ours = inode->is_found = true;
     inode->size = S_ISDIR(stat->st_mode) ? 0 : (uint64_t)stat->st_size;
     put(disk, inode, stat);
     cn_account_count(disk->account, CN_QUOTA_DISK, blocks_of(inode->size) * CN_DISK_BLOCK);
     cn_account_count(disk->account, CN_QUOTA_INODES, 1);
+    return CN_E_SUCCESS;
+}
+
+enum cn_errno cn_disk_adopt(struct cn_disk *disk, const struct stat *stat)
+{
+    if (find(disk, stat->st_dev, stat->st_ino) == NULL)
+        return adopt(disk, stat, 0);
+    disk->second_names++;
+    note_names(disk);
+    return CN_E_SUCCESS;
 }
 
 void cn_disk_found(struct cn_disk *disk, const struct stat *stat, const struct stat *parent,
@@ -323,8 +334,9 @@ void cn_disk_found(struct cn_disk *disk, const struct stat *stat, const struct s
     struct cn_inode *inode = find(disk, stat->st_dev, stat->st_ino);
     uint32_t number = inode == NULL ? intent(disk, parent, name) : 0;
 
+    /* It was created, and the VM ended before it could be written down. */
     if (number != 0)
-        adopt(disk, stat, number);
+        (void)adopt(disk, stat, number);
     if (inode == NULL)
         return;
     inode->is_found = true;

@@ -40,6 +40,7 @@ struct cn_inode {
 
 struct cn_disk {
     struct cn_account *account;
+    struct cn_account *memory; /* pays for the books themselves: the same, but for a volume's */
     struct cn_inode **chains;
     uint32_t chain_count; /* a power of two, or 0 */
     uint32_t inode_count;
@@ -68,6 +69,10 @@ void cn_disk_release(struct cn_disk *disk);
  * a directory: DQUOT, NOMEM. Then either cn_disk_created or cn_disk_abandon. */
 enum cn_errno cn_disk_prepare(struct cn_disk *disk, int dir, const char *name,
                               struct cn_inode **result);
+
+/* Counts something that is there as this VM's own, whatever the limits are: NOMEM. It may come
+ * again under a second name. */
+enum cn_errno cn_disk_adopt(struct cn_disk *disk, const struct stat *stat);
 
 /* The prepared thing exists. */
 void cn_disk_created(struct cn_disk *disk, struct cn_inode *inode, const struct stat *stat);

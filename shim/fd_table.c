@@ -6,6 +6,7 @@
 
 #include "shim/dir_stream.h"
 #include "shim/terminal.h"
+#include "shim/volume.h"
 
 #define SLOTS_FIRST 8u
 
@@ -95,7 +96,9 @@ static void release(struct cn_fd_table *table, struct cn_fd *fd)
         cn_free(allocator_of(table), fd->terminal, sizeof *fd->terminal);
     if (fd->host >= 0)
         close(fd->host);
-    cn_disk_close(table->disk, fd->inode);
+    if (fd->volume != NULL)
+        cn_volume_close(fd->volume, fd->opened);
+    cn_disk_close(fd->volume != NULL ? &fd->volume->disk : table->disk, fd->inode);
     cn_account_refund(table->account, CN_QUOTA_FDS, 1);
     if (fd->kind == CN_FD_SOCKET)
         cn_account_refund(table->account, CN_QUOTA_CONNECTIONS, 1);

@@ -21,6 +21,8 @@ enum cn_fd_kind {
 
 struct cn_dir_stream; /* shim/dir_stream.h */
 struct cn_terminal;   /* shim/terminal.h */
+struct cn_volume;     /* shim/volume.h, as the next */
+struct cn_opened;
 
 /* An open descriptor. The host's descriptor belongs to it. */
 struct cn_fd {
@@ -42,6 +44,8 @@ struct cn_fd {
     struct cn_dir_stream *stream;
     struct cn_terminal *terminal; /* what is written to it is filtered */
     uint32_t told;            /* the causes of pressure that it was told last */
+    struct cn_volume *volume; /* that it is in, or NULL; belongs to the VM */
+    struct cn_opened *opened; /* of a file in a volume: its contents */
 };
 
 struct cn_fd_table {

@@ -34,7 +34,8 @@ struct cn_place {
     bool is_own;      /* `dir` is to be closed */
     bool has_slash;   /* the path ended in a slash: it must be a directory */
     bool is_dot;      /* the path names a directory by "." or "..": `name` is not to be used */
-    const char *name; /* the final component, inside the path that was given */
+    const char *name; /* the final component, inside the path that was given, or: */
+    char hidden[256]; /* as it is called in a volume (shim/volume.h) */
 };
 
 /* Splits `path` (which is changed) and opens its parent. When the final component is "." or

@@ -31,6 +31,8 @@ struct cn_wasi {
     struct cn_fd_table fds;
     struct cn_disk disk;
     struct cn_ledger ledger; /* of the disk, or empty */
+    struct cn_volume **volumes; /* of its directories, NULL where one is none */
+    uint32_t volume_count;
     struct cn_tolls tolls;
     struct cn_wait wait;
     struct cn_wasi_stats stats;

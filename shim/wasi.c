@@ -13,6 +13,7 @@
 #include "shim/recount.h"
 #include "shim/stream.h"
 #include "shim/terminal.h"
+#include "shim/volume.h"
 
 #define PREOPEN_RIGHTS (uint64_t)CN_RIGHTS_DIR
 #define PREOPEN_INHERITING ((uint64_t)CN_RIGHTS_DIR | CN_RIGHTS_FILE)
@@ -186,6 +187,42 @@ static enum cn_status give_dir(struct cn_wasi *wasi, const struct cn_wasi_dir *d
     return CN_OK;
 }
 
+/* What a volume holds is counted before the guest sees it. */
+static enum cn_status open_volume(struct cn_wasi *wasi, const struct cn_wasi_dir *dir,
+                                  uint32_t number, struct cn_error *error)
+{
+    struct cn_fd *fd = cn_fd_get(&wasi->fds, 3 + number);
+    struct cn_volume_faults faults;
+    enum cn_errno refused = cn_volume_new(dir->volume, wasi->account, dir->is_read_only,
+                                          &wasi->volumes[number]);
+
+    if (refused == CN_E_SUCCESS)
+        refused = cn_volume_count(wasi->volumes[number], fd->host, false, &faults);
+    if (refused == CN_E_NOMEM)
+        return cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
+                       "the memory quota has no room for volume %.100s", dir->guest_name);
+    if (refused != CN_E_SUCCESS || faults.is_incomplete)
+        return cn_fail(error, CN_IO, CN_NO_OFFSET, "volume %.100s cannot be read through",
+                       dir->guest_name);
+    fd->volume = wasi->volumes[number];
+    return CN_OK;
+}
+
+static enum cn_status open_volumes(struct cn_wasi *wasi, const struct cn_wasi_config *config,
+                                   struct cn_error *error)
+{
+    wasi->volumes =
+        cn_arena_array(&wasi->arena, config->dir_count + 1, sizeof(struct cn_volume *));
+    if (wasi->volumes == NULL)
+        return cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
+                       "the memory quota has no room for directories");
+    wasi->volume_count = config->dir_count;
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        if (config->dirs[i].volume != NULL)
+            CN_TRY(open_volume(wasi, &config->dirs[i], i, error));
+    return CN_OK;
+}
+
 static enum cn_status give_listener(struct cn_wasi *wasi, int host, struct cn_error *error)
 {
     socklen_t size = sizeof(int);
@@ -212,6 +249,7 @@ static enum cn_status give_all(struct cn_wasi *wasi, const struct cn_wasi_config
     CN_TRY(give_all_stdio(wasi, config, error));
     for (uint32_t i = 0; i < config->dir_count; i++)
         CN_TRY(give_dir(wasi, &config->dirs[i], error));
+    CN_TRY(open_volumes(wasi, config, error));
     for (uint32_t i = 0; i < config->listener_count; i++)
         CN_TRY(give_listener(wasi, config->listeners[i], error));
     for (uint32_t i = 0; i < 3; i++) {
@@ -249,7 +287,7 @@ static enum cn_status go_on(struct cn_wasi *wasi, const struct cn_wasi_config *c
         return cn_fail(error, CN_OVER_QUOTA, CN_NO_OFFSET,
                        "the memory quota has no room for the disk's books");
     for (uint32_t i = 0; wasi->ledger.was_open && i < config->dir_count; i++)
-        if (!config->dirs[i].is_read_only)
+        if (!config->dirs[i].is_read_only && config->dirs[i].volume == NULL)
             is_all &= cn_recount(&wasi->disk, config->dirs[i].host);
     if (wasi->ledger.was_open)
         cn_disk_settle_found(&wasi->disk, is_all);
@@ -296,6 +334,8 @@ void cn_wasi_free(struct cn_wasi *wasi)
         return;
     struct cn_allocator allocator = wasi->allocator;
     cn_fd_table_release(&wasi->fds);
+    for (uint32_t i = 0; i < wasi->volume_count; i++)
+        cn_volume_free(wasi->volumes[i]);
     cn_wait_release(&wasi->wait);
     cn_disk_release(&wasi->disk);
     cn_ledger_close(&wasi->ledger);

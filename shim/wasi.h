@@ -20,12 +20,14 @@
 #include "vm/instance.h"
 
 struct cn_wasi;
+struct cn_volume_grant;
 
 /* A directory that the guest may use, as an open descriptor (O_PATH is enough). */
 struct cn_wasi_dir {
     int host;
     const char *guest_name; /* what the guest calls it: "/", "/data", "." */
     bool is_read_only;
+    struct cn_volume_grant *volume; /* it is one (shim/volume.h), and held; or NULL */
 };
 
 /* Everything a guest is given. All of it is copied, the descriptors by duplicating them: the

@@ -77,7 +77,7 @@ class Suite:
         """None, or what the compiler says."""
         done = self.run([COMPILER, '-std=gnu11', '-w', '-g', *self.sanitize,
                          '-I', os.path.join(ROOT, 'include'), source,
-                         os.path.join(self.libraries, LIBRARY), '-lffi', '-lpthread',
+                         os.path.join(self.libraries, LIBRARY), '-lffi', '-lcrypto', '-lpthread',
                          '-o', os.path.join(self.work, name)])
         return None if done.returncode == 0 else 'does not compile: ' + done.stdout
 

@@ -100,8 +100,8 @@ static void open_world(struct world *world)
     static const char *const environ[] = {"KEY=value"};
     struct cn_error error = {.text = ""};
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC), listens = listener();
-    struct cn_wasi_dir dirs[] = {{make_dir(world->root), "/", false},
-                                 {make_dir(world->other), "/fixed", true}};
+    struct cn_wasi_dir dirs[] = {{make_dir(world->root), "/", false, NULL},
+                                 {make_dir(world->other), "/fixed", true, NULL}};
     struct cn_wasi_config config = {
         .args = args, .arg_count = 2, .environ = environ, .environ_count = 1,
         .stdio = {nothing, nothing, nothing}, .dirs = dirs, .dir_count = 2,

@@ -44,8 +44,9 @@ TARGETS = {
     'wasi': (WHOLE + MACHINE + LOADER, []),
 }
 
-SYSTEM = {'config': ['-lyaml', '-lffi', '-lpthread'],
-          'control': ['-ljansson', '-luv', '-lffi', '-lpthread']}
+SYSTEM = {'config': ['-lyaml', '-lffi', '-lcrypto', '-lpthread'],
+          'control': ['-ljansson', '-luv', '-lffi', '-lcrypto', '-lpthread'],
+          'resolve': ['-lcrypto'], 'wasi': ['-lcrypto']}
 # Targets whose inputs are modules.
 MODULES = ('load', 'preempt', 'text', 'translate')
 # Inputs of other forms.

@@ -31,7 +31,9 @@ INSPECTORS = {path: ('loader', 'vm', 'api', 'core', 'governor')
 GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')
 # A library's homes: folders, or beginnings of paths. The loop of `cordon up` is the command's.
 LIBRARIES = {'uv.h': ('cli/up',), 'ffi.h': ('api',), 'jansson.h': ('cli',),
-             'yaml.h': ('cli/up_yaml',), 'curses.h': ('cli/top',), 'seccomp.h': ('spec',)}
+             'yaml.h': ('cli/up_yaml',), 'curses.h': ('cli/top',), 'seccomp.h': ('spec',),
+             **{f'openssl/{name}.h': ('shim/volume',)
+                for name in ('crypto', 'evp', 'kdf', 'params', 'rand')}}
 # Made at build time, in spec/ of the build directory.
 MADE = {'insn_rows.h': ('core',), 'handlers_made.h': ('vm',),
         'jail_filters.h': ('host',)}

@@ -265,7 +265,7 @@ Test(fd_table, makes_no_read_only_file_writable_by_a_second_name)
     host_write(host_path(&guest, "ro/file"), "text");
     int ro = open(host_path(&guest, "ro"), O_RDONLY | O_DIRECTORY);
     int rw = open(host_path(&guest, "rw"), O_RDONLY | O_DIRECTORY);
-    struct cn_wasi_dir dirs[] = {{ro, "/ro", true}, {rw, "/rw", false}};
+    struct cn_wasi_dir dirs[] = {{ro, "/ro", true, NULL}, {rw, "/rw", false, NULL}};
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .dirs = dirs, .dir_count = 2, .account = &guest.account,
         .cpu_ns = guest_cpu_ns,

@@ -253,7 +253,7 @@ Test(resolve, opens_no_file_of_procfs)
     struct guest guest;
     guest_prepare(&guest);
     int proc = open("/proc", O_PATH | O_DIRECTORY);
-    struct cn_wasi_dir dirs[] = {{proc, "/", false}};
+    struct cn_wasi_dir dirs[] = {{.host = proc, .guest_name = "/"}};
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .dirs = dirs, .dir_count = 1, .account = &guest.account,
         .cpu_ns = guest_cpu_ns,
@@ -280,7 +280,7 @@ Test(resolve, does_not_cross_into_another_file_system)
     struct guest guest;
     guest_prepare(&guest);
     int top = open("/", O_PATH | O_DIRECTORY);
-    struct cn_wasi_dir dirs[] = {{top, "/", false}};
+    struct cn_wasi_dir dirs[] = {{.host = top, .guest_name = "/"}};
     struct cn_wasi_config config = {
         .stdio = {-1, -1, -1}, .dirs = dirs, .dir_count = 1, .account = &guest.account,
         .cpu_ns = guest_cpu_ns,

@@ -254,7 +254,7 @@ Test(wasi_gateway, refuses_more_than_the_quotas_hold_at_the_start)
     config.stdio[0] = 999; /* closed: the guest finds it so */
     cr_expect_eq(cn_wasi_new(&config, &guest.wasi, &error), CN_OK);
     cn_wasi_free(guest.wasi);
-    struct cn_wasi_dir no_dir = {999, "/", false};
+    struct cn_wasi_dir no_dir = {.host = 999, .guest_name = "/"};
     config.dirs = &no_dir;
     config.dir_count = 1;
     guest.account.limit[CN_QUOTA_FDS] = 4;

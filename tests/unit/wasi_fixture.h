@@ -31,6 +31,7 @@ struct guest {
     struct cn_thread thread;
     struct cn_wasi *wasi;
     void *ledger;            /* the books are kept there, or NULL */
+    struct cn_volume_grant *volume; /* the root is one, or NULL */
     uint32_t wakes;
     const char *module;
     char root[64];           /* a directory of the host: descriptor 3, "/" */
@@ -92,7 +93,7 @@ static inline void guest_start(struct guest *guest, bool is_read_only)
     struct cn_error error = {.text = ""};
     int dir = open(guest->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct cn_wasi_dir dirs[] = {{dir, "/", is_read_only}};
+    struct cn_wasi_dir dirs[] = {{dir, "/", is_read_only, guest->volume}};
     struct cn_wasi_config config = {
         .stdio = {nothing, nothing, nothing},
         .dirs = dirs,

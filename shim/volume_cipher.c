@@ -1,0 +1,108 @@
+#include "shim/volume_cipher.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+#define TAG 16
+
+enum cn_errno cn_sealer_begin(struct cn_sealer *sealer, const uint8_t key[CN_KEY_SIZE])
+{
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+
+    sealer->context = context;
+    if (context == NULL)
+        return CN_E_NOMEM;
+    if (EVP_CipherInit_ex(context, EVP_aes_256_gcm(), NULL, key, NULL, 1) == 1)
+        return CN_E_SUCCESS;
+    cn_sealer_end(sealer);
+    return CN_E_IO;
+}
+
+void cn_sealer_end(struct cn_sealer *sealer)
+{
+    EVP_CIPHER_CTX_free(sealer->context);
+    sealer->context = NULL;
+}
+
+enum cn_errno cn_seal(struct cn_sealer *sealer, struct cn_bytes bound, struct cn_bytes text,
+                      uint8_t *to, struct cn_seal *seal)
+{
+    EVP_CIPHER_CTX *context = sealer->context;
+    int size;
+
+    bool done = RAND_bytes(seal->nonce, sizeof seal->nonce) == 1 &&
+                EVP_CipherInit_ex(context, NULL, NULL, NULL, seal->nonce, 1) == 1 &&
+                EVP_CipherUpdate(context, NULL, &size, bound.at, (int)bound.size) == 1 &&
+                EVP_CipherUpdate(context, to, &size, text.at, (int)text.size) == 1 &&
+                EVP_CipherFinal_ex(context, to + text.size, &size) == 1 &&
+                EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG, seal->tag) == 1;
+    return done ? CN_E_SUCCESS : CN_E_IO;
+}
+
+enum cn_errno cn_unseal(struct cn_sealer *sealer, struct cn_bytes bound, struct cn_bytes text,
+                        const struct cn_seal *seal, uint8_t *to)
+{
+    EVP_CIPHER_CTX *context = sealer->context;
+    struct cn_seal copy = *seal;
+    int size;
+
+    bool done = EVP_CipherInit_ex(context, NULL, NULL, NULL, copy.nonce, 0) == 1 &&
+                EVP_CipherUpdate(context, NULL, &size, bound.at, (int)bound.size) == 1 &&
+                EVP_CipherUpdate(context, to, &size, text.at, (int)text.size) == 1 &&
+                EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG, copy.tag) == 1 &&
+                EVP_CipherFinal_ex(context, to + text.size, &size) == 1;
+    if (done)
+        return CN_E_SUCCESS;
+    OPENSSL_cleanse(to, text.size);
+    return CN_E_IO;
+}
+
+/* Both ways; the tag is written or compared. */
+static bool cipher_name(const uint8_t *key, bool is_hiding, uint8_t *tag, struct cn_bytes from,
+                        uint8_t *to)
+{
+    EVP_CIPHER *siv = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
+    EVP_CIPHER_CTX *context = siv != NULL ? EVP_CIPHER_CTX_new() : NULL;
+    int size;
+
+    bool done =
+        context != NULL && EVP_CipherInit_ex(context, siv, NULL, key, NULL, is_hiding) == 1 &&
+        (is_hiding || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1) &&
+        /* Not without anything bound: CVE-2023-2975. */
+        EVP_CipherUpdate(context, NULL, &size, (const uint8_t *)"name", 4) == 1 &&
+        EVP_CipherUpdate(context, to, &size, from.at, (int)from.size) == 1 &&
+        EVP_CipherFinal_ex(context, to + from.size, &size) == 1 &&
+        (!is_hiding || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG, tag) == 1);
+    EVP_CIPHER_CTX_free(context);
+    EVP_CIPHER_free(siv);
+    return done;
+}
+
+enum cn_errno cn_name_hide(const struct cn_volume_keys *keys, const char *name, char *hidden)
+{
+    uint8_t sealed[TAG + CN_SEALED_NAME_MAX + TAG];
+    size_t size = strlen(name);
+
+    if (size > CN_SEALED_NAME_MAX)
+        return CN_E_NAMETOOLONG;
+    if (!cipher_name(keys->names, true, sealed, (struct cn_bytes){(const uint8_t *)name, size},
+                     sealed + TAG))
+        return CN_E_IO;
+    cn_to_base64((struct cn_bytes){sealed, TAG + size}, hidden);
+    return CN_E_SUCCESS;
+}
+
+enum cn_errno cn_name_show(const struct cn_volume_keys *keys, const char *hidden, char *name)
+{
+    uint8_t sealed[TAG + CN_SEALED_NAME_MAX], shown[CN_SEALED_NAME_MAX + TAG];
+    long size = cn_from_base64(hidden, sealed, sizeof sealed) - TAG;
+
+    if (size <= 0 || !cipher_name(keys->names, false, sealed,
+                                  (struct cn_bytes){sealed + TAG, (size_t)size}, shown))
+        return CN_E_ILSEQ;
+    memcpy(name, shown, (size_t)size);
+    name[size] = '\0';
+    return CN_E_SUCCESS;
+}

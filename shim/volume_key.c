@@ -1,0 +1,171 @@
+#include "shim/volume_key.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE 4096u
+#define PURPOSE_MAX 64u
+
+_Static_assert(sizeof(struct cn_key_page) <= PAGE, "a page of keys is a page");
+_Static_assert(sizeof(struct cn_volume_keys) <= PAGE, "so is what leads to them");
+
+void *cn_secret_page(void)
+{
+    void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return NULL;
+    if (mlock(page, PAGE) == 0 && madvise(page, PAGE, MADV_DONTDUMP) == 0 &&
+        madvise(page, PAGE, MADV_DONTFORK) == 0)
+        return page;
+    munmap(page, PAGE);
+    return NULL;
+}
+
+void cn_secret_free(void *page)
+{
+    if (page == NULL)
+        return;
+    OPENSSL_cleanse(page, PAGE);
+    munmap(page, PAGE);
+}
+
+/* ------------------------------------------------------------------ slots */
+
+/* `count` keys side by side. */
+static uint8_t *take(struct cn_key_page *page, uint32_t count)
+{
+    for (uint32_t at = 0; at + count <= CN_KEYS_ON_PAGE; at++) {
+        uint32_t run = 0;
+        while (run < count && !(page->taken[(at + run) / 64] >> (at + run) % 64 & 1))
+            run++;
+        if (run < count)
+            continue;
+        for (uint32_t i = at; i < at + count; i++)
+            page->taken[i / 64] |= (uint64_t)1 << i % 64;
+        return page->keys[at];
+    }
+    return NULL;
+}
+
+static uint8_t *take_any(struct cn_volume_keys *keys, uint32_t count)
+{
+    uint8_t *key = NULL;
+
+    for (struct cn_key_page *page = keys->pages; page != NULL && key == NULL; page = page->next)
+        key = take(page, count);
+    if (key != NULL)
+        return key;
+    struct cn_key_page *page = cn_secret_page();
+    if (page == NULL)
+        return NULL;
+    page->next = keys->pages;
+    keys->pages = page;
+    return take(page, count);
+}
+
+void cn_volume_key_drop(struct cn_volume_keys *keys, uint8_t *key)
+{
+    if (key == NULL)
+        return;
+    OPENSSL_cleanse(key, CN_KEY_SIZE);
+    for (struct cn_key_page *page = keys->pages; page != NULL; page = page->next) {
+        if (key < page->keys[0] || key > page->keys[CN_KEYS_ON_PAGE - 1])
+            continue;
+        size_t at = (size_t)(key - page->keys[0]) / CN_KEY_SIZE;
+        page->taken[at / 64] &= ~((uint64_t)1 << at % 64);
+    }
+}
+
+/* ------------------------------------------------------------------ making keys */
+
+static int derive(EVP_KDF_CTX *context, const uint8_t *key, struct cn_bytes info,
+                  struct cn_bytes out)
+{
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string("digest", digest, 0),
+        OSSL_PARAM_construct_octet_string("key", (void *)(uintptr_t)key, CN_KEY_SIZE),
+        OSSL_PARAM_construct_octet_string("info", (void *)(uintptr_t)info.at, info.size),
+        OSSL_PARAM_construct_end(),
+    };
+
+    return EVP_KDF_derive(context, (uint8_t *)(uintptr_t)out.at, out.size, params);
+}
+
+enum cn_errno cn_key_derive(const uint8_t key[CN_KEY_SIZE], const char *purpose,
+                            struct cn_bytes id, uint8_t *out, size_t size)
+{
+    uint8_t info[PURPOSE_MAX];
+    size_t word = strlen(purpose) + 1; /* its zero parts it from the id */
+
+    if (word > sizeof info || id.size > sizeof info - word)
+        return CN_E_INVAL;
+    memcpy(info, purpose, word);
+    if (id.size > 0)
+        memcpy(info + word, id.at, id.size);
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    int done = context != NULL ? derive(context, key, (struct cn_bytes){info, word + id.size},
+                                        (struct cn_bytes){out, size})
+                               : 0;
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+    return done == 1 ? CN_E_SUCCESS : CN_E_IO;
+}
+
+uint8_t *cn_volume_key_make(struct cn_volume_keys *keys, const char *purpose, struct cn_bytes id)
+{
+    uint8_t *key = take_any(keys, 1);
+
+    if (key == NULL || cn_key_derive(keys->master, purpose, id, key, CN_KEY_SIZE) == CN_E_SUCCESS)
+        return key;
+    cn_volume_key_drop(keys, key);
+    return NULL;
+}
+
+enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
+                                 struct cn_volume_keys **result)
+{
+    const struct cn_bytes none = {NULL, 0};
+    struct cn_volume_keys *keys = cn_secret_page();
+    enum cn_errno error = CN_E_NOMEM;
+
+    if (keys == NULL)
+        return CN_E_NOMEM;
+    keys->master = take_any(keys, 1);
+    keys->names = take_any(keys, 2);
+    keys->links = take_any(keys, 1);
+    if (keys->pages != NULL) {
+        if (master != NULL)
+            memcpy(keys->master, master, CN_KEY_SIZE);
+        error = master != NULL || RAND_priv_bytes(keys->master, CN_KEY_SIZE) == 1 ? CN_E_SUCCESS
+                                                                                  : CN_E_IO;
+    }
+    if (error == CN_E_SUCCESS)
+        error = cn_key_derive(keys->master, "names", none, keys->names, 2 * CN_KEY_SIZE);
+    if (error == CN_E_SUCCESS)
+        error = cn_key_derive(keys->master, "links", none, keys->links, CN_KEY_SIZE);
+    if (error != CN_E_SUCCESS)
+        cn_volume_keys_free(keys);
+    else
+        *result = keys;
+    return error;
+}
+
+void cn_volume_keys_free(struct cn_volume_keys *keys)
+{
+    if (keys == NULL)
+        return;
+    while (keys->pages != NULL) {
+        struct cn_key_page *page = keys->pages;
+        keys->pages = page->next;
+        cn_secret_free(page);
+    }
+    cn_secret_free(keys);
+}

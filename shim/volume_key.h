@@ -1,0 +1,51 @@
+/* Keys of private volumes (spec/volume.md) and where they live: memory of their own that is
+ * locked, in no core dump and in no child, and wiped when it is given back. */
+#ifndef CN_SHIM_VOLUME_KEY_H
+#define CN_SHIM_VOLUME_KEY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/bytes.h"
+#include "shim/abi.h"
+
+#define CN_KEY_SIZE 32u
+#define CN_KEYS_ON_PAGE 126u
+
+/* A page of keys. */
+struct cn_key_page {
+    struct cn_key_page *next;
+    uint64_t taken[2]; /* a bit for each */
+    uint8_t keys[CN_KEYS_ON_PAGE][CN_KEY_SIZE];
+};
+
+/* A volume's keys: the one that all others are made from, and those of its open files. */
+struct cn_volume_keys {
+    struct cn_key_page *pages;
+    uint8_t *master;
+    uint8_t *names; /* two keys long */
+    uint8_t *links;
+};
+
+/* A page of locked memory; NULL when the process may lock no more. */
+void *cn_secret_page(void);
+/* Wipes it first. NULL is fine. */
+void cn_secret_free(void *page);
+
+/* With that key, or a new random one when `master` is NULL. NOMEM when memory cannot be locked. */
+enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
+                                 struct cn_volume_keys **result);
+/* Wipes all of them. NULL is fine. */
+void cn_volume_keys_free(struct cn_volume_keys *keys);
+
+/* A key for that purpose (a word) and id, in locked memory; NULL when there is none left. */
+uint8_t *cn_volume_key_make(struct cn_volume_keys *keys, const char *purpose,
+                            struct cn_bytes id);
+/* Wipes it. NULL is fine. */
+void cn_volume_key_drop(struct cn_volume_keys *keys, uint8_t *key);
+
+/* HKDF with SHA-256: `size` bytes from the key for a purpose (a word) and id. */
+enum cn_errno cn_key_derive(const uint8_t key[CN_KEY_SIZE], const char *purpose,
+                            struct cn_bytes id, uint8_t *out, size_t size);
+
+#endif
