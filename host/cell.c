@@ -212,12 +212,24 @@ static bool wait_for_baton(struct cn_cell *cell)
     return true;
 }
 
+/* What the other process may change at any moment is read once: what was checked is what is used.
+ */
+static uint64_t read_once(const uint64_t *place)
+{
+    return *(const volatile uint64_t *)place;
+}
+
+static uint32_t word_of(const uint32_t *place)
+{
+    return *(const volatile uint32_t *)place;
+}
+
 /* Answers what was said with the baton; false when it was a report. */
 static bool answer(struct cn_cell *cell)
 {
     struct cn_cell_page *page = cell->page;
-    uint32_t word = page->word;
-    uint64_t wanted = page->wanted;
+    uint32_t word = word_of(&page->word);
+    uint64_t wanted = read_once(&page->wanted);
 
     if (word == CN_CELL_ASK)
         lend(cell, wanted < UINT64_MAX / 4 ? wanted : UINT64_MAX / 4);
@@ -267,8 +279,9 @@ static void keep_figures(struct cn_cell *cell)
 static uint64_t next_turn_at(struct cn_cell *cell)
 {
     const struct cn_cell_page *page = cell->page;
-    uint64_t at = page->until_ns, look = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
-    bool is_watched = watch_wait_set(cell, page->has_wait_set, page->is_parked);
+    uint64_t at = read_once(&page->until_ns), look = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
+    bool is_watched = watch_wait_set(cell, word_of(&page->has_wait_set) != 0,
+                                     word_of(&page->is_parked) != 0);
 
     if ((!is_watched || atomic_load(&cell->killed_ns) != 0) && at > look)
         return look;
@@ -290,11 +303,11 @@ static void take_report(struct cn_cell *cell, struct cn_turn_report *report)
     const struct cn_cell_page *page = cell->page;
 
     keep_figures(cell);
-    take_back(cell, page->spare);
-    atomic_store(&cell->seat.is_watching, page->is_watching);
-    report->is_over = page->is_over;
+    take_back(cell, read_once(&page->spare));
+    atomic_store(&cell->seat.is_watching, word_of(&page->is_watching) != 0);
+    report->is_over = word_of(&page->is_over) != 0;
     report->until_ns = next_turn_at(cell);
-    if (page->is_made && !cell->is_made) {
+    if (word_of(&page->is_made) != 0 && !cell->is_made) {
         cell->is_made = true;
         cell->made(cell);
     }

@@ -47,11 +47,12 @@ struct cn_cell_page {
     /* With REPORT. */
     uint64_t until_ns;
     uint64_t spare;         /* bytes of the lease that are given back */
-    bool is_parked;         /* the wait set is to be watched, too */
-    bool has_wait_set;      /* it has been sent, over the socket */
-    bool is_made;           /* there is a VM, and the next turn is its first own */
-    bool is_over;
-    bool is_watching;       /* it wants to know when that changes */
+    /* Truths as whole numbers: in a bool, what the other process writes need be neither. */
+    uint32_t is_parked;     /* the wait set is to be watched, too */
+    uint32_t has_wait_set;  /* it has been sent, over the socket */
+    uint32_t is_made;       /* there is a VM, and the next turn is its first own */
+    uint32_t is_over;
+    uint32_t is_watching;   /* it wants to know when that changes */
     struct cn_figures figures;
     /* Told at any time. */
     _Atomic int kill_signal;

@@ -140,23 +140,27 @@ enum cn_errno cn_volume_open(struct cn_volume *volume, const struct cn_place *pl
                              struct cn_opened **opened, struct stat *stat)
 {
     int flags = (volume->is_read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    enum cn_errno error = cn_resolve_open(place->dir, place->name, flags, host);
+    struct cn_opened *file = NULL;
+    int fd = -1;
+    enum cn_errno error = cn_resolve_open(place->dir, place->name, flags, &fd);
 
     if (error != CN_E_SUCCESS)
         return error;
-    if (fstat(*host, stat) != 0)
+    if (fstat(fd, stat) != 0)
         error = cn_errno_of_host(errno);
     else if (!S_ISREG(stat->st_mode))
         error = CN_E_IO;
-    if (error == CN_E_SUCCESS && (*opened = find(volume, stat)) != NULL)
-        (*opened)->count++;
+    if (error == CN_E_SUCCESS && (file = find(volume, stat)) != NULL)
+        file->count++;
     else if (error == CN_E_SUCCESS)
-        error = add(volume, *host, false, opened);
+        error = add(volume, fd, false, &file);
     if (error != CN_E_SUCCESS) {
-        close(*host);
+        close(fd);
         return error;
     }
-    stat->st_size = (off_t)(*opened)->file.size;
+    stat->st_size = (off_t)file->file.size;
+    *host = fd;
+    *opened = file;
     return CN_E_SUCCESS;
 }
 
@@ -192,24 +196,28 @@ enum cn_errno cn_volume_create(struct cn_volume *volume, const struct cn_place *
                                struct cn_opened **opened, struct stat *stat)
 {
     char temporary[40];
-    enum cn_errno error = make_temporary(volume, place->dir, temporary, sizeof temporary, host);
+    struct cn_opened *file = NULL;
+    int fd = -1;
+    enum cn_errno error = make_temporary(volume, place->dir, temporary, sizeof temporary, &fd);
 
     if (error != CN_E_SUCCESS)
         return error;
-    error = add(volume, *host, true, opened);
+    error = add(volume, fd, true, &file);
     if (error == CN_E_SUCCESS) {
         error = put_in_place(place->dir, temporary, place->name);
-        if (error == CN_E_SUCCESS && fstat(*host, stat) != 0)
+        if (error == CN_E_SUCCESS && fstat(fd, stat) != 0)
             error = cn_errno_of_host(errno);
         if (error != CN_E_SUCCESS)
-            cn_volume_close(volume, *opened);
+            cn_volume_close(volume, file);
     }
     if (error != CN_E_SUCCESS) {
         (void)unlinkat(place->dir, temporary, 0);
-        close(*host);
+        close(fd);
         return error;
     }
     stat->st_size = 0;
+    *host = fd;
+    *opened = file;
     return CN_E_SUCCESS;
 }
 

@@ -128,7 +128,8 @@ def main():
             print(line)
     if missing:
         print(missing)
-    print(f'{len(scripts)} scripts, {passed} passed, {failed} failed')
+    print(f'{len(scripts)} scripts')
+    print(f'{passed} passed, {failed} failed')
     return 1 if failed or not scripts else 0
 
 

@@ -144,7 +144,7 @@ Test(fence, version_2_is_divided_where_it_was_delegated)
     struct cn_fences fences;
     struct cn_fence fence, other;
     struct tree tree;
-    char group[PATH_MAX], inner[PATH_MAX], pid[16], what[60];
+    char group[PATH_MAX], pid[16], what[60];
     uint64_t limit[CN_QUOTA_COUNT];
     tree_setup(&tree);
 
@@ -187,7 +187,6 @@ Test(fence, version_2_is_divided_where_it_was_delegated)
     cr_expect_str_eq(text_of(&tree, group, "vm-3", "memory.max"), "nothing",
                      "it may fill a disk in memory");
     cr_expect_str_eq(text_of(&tree, group, "vm-3", "cgroup.procs"), "4713");
-    snprintf(inner, sizeof inner, "%s/host", group);
     cn_fences_close(&fences);
     cr_expect_str_eq(text_of(&tree, "v2/service", ".", "cgroup.procs"), pid, "it moves back");
     tree_remove(&tree);
