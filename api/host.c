@@ -125,15 +125,15 @@ static void ended(struct cn_vm *inner)
 
 bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_error_t *error)
 {
-    struct cn_func *calls[CN_CALLS_MAX];
+    struct cn_func **calls;
     uint32_t count = 0;
 
     if (vm->host->pool == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start");
     if (cn_api_is_started(vm))
         return cn_api_fail(error, CORDON_MISUSE, "the VM has been started already");
-    bool was_initialized = vm->is_initialized;
-    if (!cn_api_program(vm, calls, &count, error))
+    uint32_t were_initialized = vm->initialized_count;
+    if (!cn_api_program(vm, &calls, &count, error))
         return false;
     set_started(vm, true);
     vm->done = done;
@@ -142,7 +142,7 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
     if (status == CN_OK)
         return true;
     set_started(vm, false);
-    vm->is_initialized = was_initialized; /* nothing has run */
+    vm->initialized_count = were_initialized; /* nothing has run */
     if (status == CN_OVER_QUOTA)
         return cn_api_fail_quota(error, CN_QUOTA_CPU_RESERVE,
                                  "the host cannot promise that reservation beside the others "

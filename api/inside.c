@@ -98,7 +98,7 @@ static bool read_module(struct inside *in, cordon_error_t *error)
 static bool make(struct inside *in, cordon_lock_fn lock, void *user, int *code,
                  cordon_error_t *error)
 {
-    struct cn_func *calls[CN_CALLS_MAX];
+    struct cn_func **calls;
     uint32_t count = 0;
 
     *code = 125;
@@ -114,7 +114,7 @@ static bool make(struct inside *in, cordon_lock_fn lock, void *user, int *code,
         *code = error->kind == CORDON_QUOTA ? 137 : error->kind == CORDON_TRAP ? 134 : 126;
         return false;
     }
-    if (!cn_api_program(in->vm, calls, &count, error)) {
+    if (!cn_api_program(in->vm, &calls, &count, error)) {
         *code = error->kind == CORDON_NO_EXPORT ? 127 : 126;
         return false;
     }

@@ -43,9 +43,29 @@ struct cn_binding {
     void *user;
 };
 
+/* What a linker has for imports besides functions: each VM gets its own. */
+struct cn_offer {
+    struct cn_offer *next;
+    const char *module, *name;
+    enum cn_extern_kind kind;
+    struct cn_memory_type memory; /* as the kind says */
+    struct cn_table_type table;
+    struct cn_global_type global;
+    cordon_value_t value;         /* of the global */
+};
+
+/* A module of which each VM gets an instance, for others to import from. */
+struct cn_companion {
+    struct cn_companion *next;
+    const char *name;
+    struct cordon_module *module;
+};
+
 struct cordon_linker {
     struct cn_arena arena;
     struct cn_binding *bindings;
+    struct cn_offer *offers;         /* in the order in which they were made, as are the next */
+    struct cn_companion *companions;
     bool allows_wasi;
 };
 
@@ -79,18 +99,39 @@ struct cordon_ctl {
 
 extern const struct cn_ctl_ops cn_api_vm_ctl;
 
+/* A memory, table or global of the linker's, as the VM got it. */
+struct cn_thing {
+    struct cn_thing *next;
+    const char *name;
+    struct cn_extern external;
+};
+
+/* What imports of that module name are joined to. */
+struct cordon_instance {
+    struct cordon_instance *next;  /* in the VM, in the order in which they were added */
+    struct cordon_vm *vm;
+    const char *name;
+    struct cordon_module *module;  /* NULL where the linker's things are all that there is */
+    struct cn_instance *instance;  /* NULL also where it could not be finished */
+    struct cn_thing *things;
+    bool has_failed;               /* nothing is joined to it; but its functions may be in use */
+};
+
 struct cordon_vm {
     struct cn_vm vm; /* first */
     struct cordon_ctl ctl;
     struct cordon_host *host;
-    struct cordon_module *module;
+    const struct cordon_linker *linker;
+    struct cordon_instance *instances, *main;
+    uint32_t module_count;      /* of the instances: those of modules */
+    uint32_t initialized_count; /* of these: start and _initialize have run */
+    struct cn_func *one_call[1]; /* where nothing has to run before it */
     struct cn_arena arena;      /* charged to the VM */
     pthread_mutex_t ended_lock; /* of is_started */
     pthread_cond_t ended_cond;
     cordon_done_fn done;
     void *done_user;
     bool is_started;     /* the host's workers have it */
-    bool is_initialized; /* start and _initialize have run */
     bool is_settled;     /* the fuel that a trap left unspent was given back */
     bool is_in_host;     /* a function of the embedder's is under way, that a guest called */
     bool is_broken;      /* the guest cannot go on when that returns: */
@@ -130,10 +171,35 @@ void cn_api_tear_down(struct cordon_vm *vm);
 /* Waits until the host's workers have done with the VM. */
 void cn_api_vm_wait(struct cordon_vm *vm);
 
-/* The functions that running the VM as a program comes to, at most CN_CALLS_MAX; false when it
- * is none. From then on it counts as initialized. */
-bool cn_api_program(struct cordon_vm *vm, struct cn_func **calls, uint32_t *count,
+/* The functions that running the VM as a program comes to, in the VM's arena; false when it is
+ * none. From then on it counts as initialized. */
+bool cn_api_program(struct cordon_vm *vm, struct cn_func ***calls, uint32_t *count,
                     cordon_error_t *error);
+
+/* instance.c: the one of that name, or NULL. */
+struct cordon_instance *cn_api_instance_named(const struct cordon_vm *vm, struct cn_bytes name);
+/* Something that it exports; false when there is nothing of that name. */
+bool cn_api_instance_find(const struct cordon_instance *instance, struct cn_bytes name,
+                          struct cn_extern *result);
+/* An exported function, or NULL; also NULL without an instance. */
+struct cn_func *cn_api_export_func(const struct cordon_instance *instance, const char *name);
+/* Which one that is; whose program that is. NULL when it is none of the VM's. */
+const struct cordon_instance *cn_api_instance_of(const struct cordon_vm *vm,
+                                                 const struct cn_instance *instance);
+struct cordon_module *cn_api_module_of(const struct cordon_vm *vm,
+                                       const struct cn_program *program);
+/* An empty one; one of a module, joined to what is there. NULL with the error. */
+struct cordon_instance *cn_api_instance_new(struct cordon_vm *vm, const char *name,
+                                            cordon_error_t *error);
+struct cordon_instance *cn_api_instance_add(struct cordon_vm *vm, const char *name,
+                                            cordon_module_t *module, cordon_error_t *error);
+/* What has to run before anything else of those that were added does: an array of the VM's, with
+ * room for one more. They count as initialized then. False when memory is exhausted. */
+bool cn_api_initial_calls(struct cordon_vm *vm, bool is_command, struct cn_func ***calls,
+                          uint32_t *count);
+
+/* offer.c: makes what the VM's linker has besides functions. */
+bool cn_api_give_offers(struct cordon_vm *vm, cordon_error_t *error);
 
 /* Fills the public result from how the VM ended. */
 void cn_api_result(struct cordon_vm *vm, cordon_result_t *result);
@@ -143,13 +209,26 @@ void cn_api_result(struct cordon_vm *vm, cordon_result_t *result);
 bool cn_api_origin(struct cordon_module *module, const struct cn_frame *frame,
                    struct cn_origin *origin);
 
-/* ref.c: whether a reference may be given for one of this type; what stands for it in a slot; and
- * the way back, false when there is no memory for a handle. */
+/* ref.c, types in the store's terms: whether what stands in a slot is of this type. */
+bool cn_api_ref_is(const struct cn_store *store, uint64_t reference, cn_valtype type);
+/* Whether a reference may be given for one of this type; what stands for it in a slot; and the way
+ * back, false when there is no memory for a handle. */
 bool cn_api_ref_fits(const struct cn_store *store, const cordon_value_t *value, cn_valtype type);
 uint64_t cn_api_ref_take(const cordon_value_t *value);
 bool cn_api_ref_give(struct cn_store *store, uint64_t reference, cordon_value_t *value);
 
 cordon_type_t cn_api_type(cn_valtype type);
+/* The type of values of that kind, nullable where it is one of references. */
+cn_valtype cn_api_valtype(cordon_type_t type);
+
+/* value.c: writes the value to its slot, or two; returns how many. */
+uint32_t cn_api_put_value(union cn_slot *slots, const cordon_value_t *value);
+/* The way back; false when there is no memory for a handle. */
+bool cn_api_take_value(struct cn_store *store, const union cn_slot *slots, cn_valtype type,
+                       cordon_value_t *value);
+/* Whether it may be given for one of this type, which is in the store's terms. */
+bool cn_api_value_fits(const struct cn_store *store, const cordon_value_t *value,
+                       cn_valtype type);
 
 /* Prepares a C function for calls as the signature says; NULL when libffi cannot. In the arena. */
 struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_binding *binding,
@@ -174,9 +253,8 @@ static inline void cn_api_leave_host(struct cordon_vm *vm, bool before)
 /* Why the guest ends, when is_broken says so after such a call. */
 enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread);
 
-/* What the linker and the VM's WASI offer for an import, as a function of the VM's store. */
-bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,
-                    const struct cn_module *module, uint32_t import, struct cn_extern *result,
-                    cordon_error_t *error);
+/* What there is for an import: of the VM's instances, of the linker's functions, of WASI. */
+bool cn_api_resolve(struct cordon_vm *vm, const struct cn_module *module, uint32_t import,
+                    struct cn_extern *result, cordon_error_t *error);
 
 #endif

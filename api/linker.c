@@ -160,18 +160,6 @@ static void consider(struct nearest *nearest, const char *module, const char *na
     snprintf(nearest->text, sizeof nearest->text, "%.63s.%.63s", module, name);
 }
 
-static void find_nearest(const struct cordon_linker *linker, const char *module,
-                         const char *name, struct nearest *nearest)
-{
-    const char *offered_module, *offered;
-
-    nearest->distance = SIZE_MAX;
-    for (const struct cn_binding *b = linker->bindings; b != NULL; b = b->next)
-        consider(nearest, b->module, b->name, module, name);
-    for (uint32_t i = 0; linker->allows_wasi && cn_wasi_name(i, &offered_module, &offered); i++)
-        consider(nearest, offered_module, offered, module, name);
-}
-
 static void copy_name(char *text, struct cn_bytes name)
 {
     size_t size = name.size < NAME_MAX_SHOWN - 1 ? name.size : NAME_MAX_SHOWN - 1;
@@ -181,7 +169,36 @@ static void copy_name(char *text, struct cn_bytes name)
     text[size] = '\0';
 }
 
-static bool fail_unknown(const struct cordon_linker *linker, const struct cn_module *module,
+static void consider_instance(struct nearest *nearest, const struct cordon_instance *instance,
+                              const char *module, const char *name)
+{
+    char exported[NAME_MAX_SHOWN];
+
+    for (uint32_t i = 0; instance->instance != NULL && !instance->has_failed &&
+                         i < instance->module->module->export_count; i++) {
+        copy_name(exported, instance->module->module->exports[i].name);
+        consider(nearest, instance->name, exported, module, name);
+    }
+    for (const struct cn_thing *thing = instance->things; thing != NULL; thing = thing->next)
+        consider(nearest, instance->name, thing->name, module, name);
+}
+
+static void find_nearest(const struct cordon_vm *vm, const char *module, const char *name,
+                         struct nearest *nearest)
+{
+    const struct cordon_linker *linker = vm->linker;
+    const char *offered_module, *offered;
+
+    nearest->distance = SIZE_MAX;
+    for (const struct cordon_instance *i = vm->instances; i != NULL; i = i->next)
+        consider_instance(nearest, i, module, name);
+    for (const struct cn_binding *b = linker->bindings; b != NULL; b = b->next)
+        consider(nearest, b->module, b->name, module, name);
+    for (uint32_t i = 0; linker->allows_wasi && cn_wasi_name(i, &offered_module, &offered); i++)
+        consider(nearest, offered_module, offered, module, name);
+}
+
+static bool fail_unknown(const struct cordon_vm *vm, const struct cn_module *module,
                          uint32_t number, cordon_error_t *error)
 {
     const struct cn_import *import = &module->imports[number];
@@ -190,19 +207,14 @@ static bool fail_unknown(const struct cordon_linker *linker, const struct cn_mod
 
     copy_name(from, import->module);
     copy_name(name, import->name);
-    if (import->kind != CN_EXTERN_FUNC)
-        return cn_api_fail(error, CORDON_LINK,
-                           "unknown import %s.%s: expected a %s, and only functions are offered",
-                           from, name, cn_extern_kind_name(import->kind));
-    cn_functype_print(cn_module_type_of(module, import->index), type, sizeof type);
-    find_nearest(linker, from, name, &nearest);
-    if (nearest.distance != SIZE_MAX && cn_is_near(name, nearest.distance))
-        return cn_api_fail(error, CORDON_LINK,
-                           "unknown import %s.%s: expected a function %s, found nothing of that "
-                           "name; the nearest is %s", from, name, type, nearest.text);
+    if (import->kind == CN_EXTERN_FUNC)
+        cn_functype_print(cn_module_type_of(module, import->index), type, sizeof type);
+    find_nearest(vm, from, name, &nearest);
+    bool is_near = nearest.distance != SIZE_MAX && cn_is_near(name, nearest.distance);
     return cn_api_fail(error, CORDON_LINK,
-                       "unknown import %s.%s: expected a function %s, found nothing of that name",
-                       from, name, type);
+                       "unknown import %s.%s: expected a %s%s%s, found nothing of that name%s%s",
+                       from, name, cn_extern_kind_name(import->kind), type[0] ? " " : "", type,
+                       is_near ? "; the nearest is " : "", is_near ? nearest.text : "");
 }
 
 static bool make_func(struct cn_vm *vm, struct cn_wasi_function from, struct cn_extern *result,
@@ -221,9 +233,8 @@ static bool equals(struct cn_bytes bytes, const char *text)
 
 /* What wasi-threads adds: the function that spawns a thread, and the shared memory, which the VM
  * makes as the module declares it, under whatever name. */
-static bool resolve_threads(const struct cordon_linker *linker, struct cn_vm *vm,
-                            const struct cn_module *module, uint32_t number,
-                            struct cn_extern *result, cordon_error_t *error)
+static bool resolve_threads(struct cordon_vm *vm, const struct cn_module *module,
+                            uint32_t number, struct cn_extern *result, cordon_error_t *error)
 {
     static const cn_valtype i32s[] = {CN_I32, CN_I32};
     static const struct cn_functype spawn_type = {
@@ -234,40 +245,44 @@ static bool resolve_threads(const struct cordon_linker *linker, struct cn_vm *vm
 
     if (import->kind == CN_EXTERN_FUNC && equals(import->module, "wasi") &&
         equals(import->name, "thread-spawn"))
-        return make_func(vm, (struct cn_wasi_function){&spawn_type, cn_task_spawn, vm}, result,
+        return make_func(&vm->vm,
+                         (struct cn_wasi_function){&spawn_type, cn_task_spawn, &vm->vm}, result,
                          error);
     if (import->kind != CN_EXTERN_MEMORY || !module->memories[import->index].is_shared)
-        return fail_unknown(linker, module, number, error);
+        return fail_unknown(vm, module, number, error);
     result->kind = CN_EXTERN_MEMORY;
-    enum cn_status status = cn_host_memory_new(vm->store, &result->memory,
+    enum cn_status status = cn_host_memory_new(vm->vm.store, &result->memory,
                                                &module->memories[import->index], &cause);
     return status == CN_OK || cn_api_fail_with(error, &cause);
 }
 
-bool cn_api_resolve(const struct cordon_linker *linker, struct cn_vm *vm,
-                    const struct cn_module *module, uint32_t number, struct cn_extern *result,
-                    cordon_error_t *error)
+/* A function of the linker's or of WASI's. */
+static bool find_function(const struct cordon_vm *vm, const struct cn_import *import,
+                          struct cn_wasi_function *found)
 {
-    const struct cn_import *import = &module->imports[number];
-    struct cn_wasi_function offered;
-    bool found = false;
-
-    for (struct cn_binding *b = linker->bindings; b != NULL && !found; b = b->next) {
+    for (struct cn_binding *b = vm->linker->bindings; b != NULL; b = b->next) {
         if (!equals(import->module, b->module) || !equals(import->name, b->name))
             continue;
-        if (!make_func(vm, (struct cn_wasi_function){b->type, b->call, b}, result, error))
-            return false;
-        found = true;
+        *found = (struct cn_wasi_function){b->type, b->call, b};
+        return true;
     }
-    if (!found && linker->allows_wasi && import->kind == CN_EXTERN_FUNC &&
-        cn_wasi_lookup(vm->wasi, import->module, import->name, &offered)) {
-        if (!make_func(vm, offered, result, error))
-            return false;
-        found = true;
-    }
-    if (!found && linker->allows_wasi)
-        return resolve_threads(linker, vm, module, number, result, error);
-    if (!found)
-        return fail_unknown(linker, module, number, error);
-    return true; /* whether its type fits is for cn_instantiate to say */
+    return vm->linker->allows_wasi && import->kind == CN_EXTERN_FUNC &&
+           cn_wasi_lookup(vm->vm.wasi, import->module, import->name, found);
+}
+
+bool cn_api_resolve(struct cordon_vm *vm, const struct cn_module *module, uint32_t number,
+                    struct cn_extern *result, cordon_error_t *error)
+{
+    const struct cn_import *import = &module->imports[number];
+    const struct cordon_instance *from = cn_api_instance_named(vm, import->module);
+    struct cn_wasi_function offered;
+
+    /* Whether its type fits is for cn_instantiate to say. */
+    if (from != NULL && cn_api_instance_find(from, import->name, result))
+        return true;
+    if (find_function(vm, import, &offered))
+        return make_func(&vm->vm, offered, result, error);
+    if (vm->linker->allows_wasi)
+        return resolve_threads(vm, module, number, result, error);
+    return fail_unknown(vm, module, number, error);
 }

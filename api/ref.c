@@ -6,36 +6,67 @@
 
 #define HOST_VALUE_MAX ((uint64_t)1 << 62)
 
-/* Whether an object may be given where a reference of the hierarchy is wanted: exceptions are one
- * kind of objects, all others another. */
-static bool object_fits(const struct cn_store *store, uint64_t reference,
-                        enum cn_hierarchy hierarchy)
+/* An object's own type, in the store's terms. */
+static cn_valtype type_of_object(const struct cn_store *store, const struct cn_object *object)
 {
-    const struct cn_object *object = cn_ref_object(reference);
-    bool is_exception =
-        object != NULL && store->types->layouts[object->type].kind == CN_DEF_FUNC;
+    if (store->types->layouts[object->type].kind == CN_DEF_FUNC)
+        return cn_ref_abstract(CN_HEAP_EXN, false);
+    return cn_ref_defined(object->type, CN_HIERARCHY_ANY, false);
+}
 
-    return is_exception == (hierarchy == CN_HIERARCHY_EXN);
+static cn_valtype type_of_func(const struct cn_func *func)
+{
+    return cn_ref_defined(func->type_id, CN_HIERARCHY_FUNC, false);
+}
+
+/* The most that can be said of a reference that is not null. Objects can be seen as externrefs, and
+ * what is the embedder's as anyrefs (extern.convert_any and back). */
+static cn_valtype type_of_reference(const struct cn_store *store, uint64_t reference,
+                                    enum cn_hierarchy wanted)
+{
+    if (wanted == CN_HIERARCHY_FUNC)
+        return type_of_func((const struct cn_func *)(uintptr_t)reference);
+    const struct cn_object *object = cn_ref_object(reference);
+    cn_valtype type = cn_ref_abstract(CN_HEAP_ANY, false);
+    if (object != NULL)
+        type = type_of_object(store, object);
+    else if ((reference & CN_REF_TAG_BITS) != CN_REF_HOST_BITS)
+        type = cn_ref_abstract(CN_HEAP_I31, false);
+    if (wanted == CN_HIERARCHY_EXTERN && cn_ref_hierarchy(type) == CN_HIERARCHY_ANY)
+        type = cn_ref_abstract(CN_HEAP_EXTERN, false);
+    return type;
+}
+
+bool cn_api_ref_is(const struct cn_store *store, uint64_t reference, cn_valtype type)
+{
+    if (reference == 0)
+        return cn_ref_is_nullable(type);
+    return cn_valtype_is_subtype(store->types->types,
+                                 type_of_reference(store, reference, cn_ref_hierarchy(type)),
+                                 type);
 }
 
 bool cn_api_ref_fits(const struct cn_store *store, const cordon_value_t *value, cn_valtype type)
 {
-    enum cn_hierarchy hierarchy = cn_ref_hierarchy(type);
-    const struct cn_handle *handle = value->ref;
+    bool is_func = cn_ref_hierarchy(type) == CN_HIERARCHY_FUNC;
 
     switch (value->type) {
     case CORDON_FUNCREF:
-        return hierarchy == CN_HIERARCHY_FUNC && value->ref == NULL;
+        if (!is_func)
+            return false;
+        break;
     case CORDON_EXTERNREF:
-        if (hierarchy == CN_HIERARCHY_EXN)
-            return value->ref == NULL;
-        return hierarchy != CN_HIERARCHY_FUNC && (uintptr_t)value->ref < HOST_VALUE_MAX;
+        if (is_func || (uintptr_t)value->ref >= HOST_VALUE_MAX)
+            return false;
+        break;
     case CORDON_ANYREF:
-        return hierarchy != CN_HIERARCHY_FUNC &&
-               (handle == NULL || object_fits(store, handle->reference, hierarchy));
+        if (is_func)
+            return false;
+        break;
     default:
         return false;
     }
+    return cn_api_ref_is(store, cn_api_ref_take(value), type);
 }
 
 uint64_t cn_api_ref_take(const cordon_value_t *value)
@@ -43,7 +74,7 @@ uint64_t cn_api_ref_take(const cordon_value_t *value)
     const struct cn_handle *handle = value->ref;
 
     if (value->ref == NULL || value->type == CORDON_FUNCREF)
-        return 0;
+        return (uintptr_t)value->ref;
     return value->type == CORDON_ANYREF ? handle->reference
                                         : (uint64_t)(uintptr_t)value->ref << 2 | CN_REF_HOST_BITS;
 }

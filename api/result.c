@@ -19,6 +19,7 @@ static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,
                            cordon_frame_t *shown)
 {
     struct cn_bytes name = cn_module_func_name(frame->instance->module, frame->code->func);
+    const struct cordon_instance *instance = cn_api_instance_of(vm, frame->instance);
     struct cn_origin origin = {0};
     size_t size = name.size < sizeof shown->function - 1 ? name.size : sizeof shown->function - 1;
 
@@ -26,7 +27,11 @@ static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,
         shown->function[i] = name.at[i] < 0x20 || name.at[i] == 0x7f ? '?' : (char)name.at[i];
     shown->function[size] = '\0';
     shown->index = frame->code->func;
-    if (cn_api_origin(vm->module, frame, &origin))
+    if (instance == NULL)
+        return;
+    if (instance->instance != vm->vm.instance || vm->main == NULL)
+        snprintf(shown->module, sizeof shown->module, "%s", instance->name);
+    if (cn_api_origin(instance->module, frame, &origin))
         shown->offset = origin.wasm_offset;
 }
 
@@ -50,7 +55,8 @@ static void refund_unspent(struct cordon_vm *vm)
     vm->is_settled = true;
     if (cn_thread_frames(vm->vm.thread, &frame, 1) != 1 || frame.code->bytes == NULL)
         return;
-    if (cn_api_origin(vm->module, &frame, &origin) &&
+    struct cordon_module *module = cn_api_module_of(vm, frame.instance->program);
+    if (module != NULL && cn_api_origin(module, &frame, &origin) &&
         origin.unspent <= vm->vm.account.used[CN_QUOTA_FUEL])
         cn_account_refund(&vm->vm.account, CN_QUOTA_FUEL, origin.unspent);
 }

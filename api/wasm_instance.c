@@ -112,31 +112,6 @@ wasm_instance_t *wasm_instance_new(wasm_store_t *store, const wasm_module_t *mod
     return instance;
 }
 
-static struct cn_extern export_of(const struct cn_instance *instance,
-                                  const struct cn_export *export)
-{
-    struct cn_extern found = {.kind = export->kind};
-
-    switch (export->kind) {
-    case CN_EXTERN_FUNC:
-        found.func = instance->funcs[export->index];
-        break;
-    case CN_EXTERN_TABLE:
-        found.table = instance->tables[export->index];
-        break;
-    case CN_EXTERN_MEMORY:
-        found.memory = instance->memories[export->index];
-        break;
-    case CN_EXTERN_GLOBAL:
-        found.global = instance->globals[export->index];
-        break;
-    case CN_EXTERN_TAG:
-        found.tag = instance->tags[export->index];
-        break;
-    }
-    return found;
-}
-
 void wasm_instance_exports(const wasm_instance_t *ref, wasm_extern_vec_t *out)
 {
     const struct cn_instance *instance = ref->ref.instance;
@@ -144,7 +119,7 @@ void wasm_instance_exports(const wasm_instance_t *ref, wasm_extern_vec_t *out)
 
     wasm_extern_vec_new_uninitialized(out, module->export_count);
     for (size_t i = 0; i < out->size; i++) {
-        struct cn_extern found = export_of(instance, &module->exports[i]);
+        struct cn_extern found = cn_instance_extern(instance, &module->exports[i]);
         out->data[i] = (wasm_extern_t *)cn_wasm_ref_of_extern(ref->ref.store, &found);
     }
 }

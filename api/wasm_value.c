@@ -31,42 +31,6 @@ static uint64_t host_number(const struct wasm_ref_t *ref)
     return (uint64_t)(uintptr_t)ref << 2 | CN_REF_HOST_BITS;
 }
 
-/* An object's own type, in the store's terms. */
-static cn_valtype type_of_object(const struct cn_store *store, const struct cn_object *object)
-{
-    if (store->types->layouts[object->type].kind == CN_DEF_FUNC)
-        return cn_ref_abstract(CN_HEAP_EXN, false);
-    return cn_ref_defined(object->type, CN_HIERARCHY_ANY, false);
-}
-
-/* The most that can be said of a reference that is not null. Objects can be seen as externrefs, and
- * what is the embedder's as anyrefs (extern.convert_any and back). */
-static cn_valtype type_of_reference(const struct cn_store *store, uint64_t reference,
-                                    enum cn_hierarchy wanted)
-{
-    const struct cn_object *object = cn_ref_object(reference);
-    cn_valtype type = cn_ref_abstract(CN_HEAP_ANY, false);
-
-    if (object != NULL)
-        type = type_of_object(store, object);
-    else if ((reference & CN_REF_TAG_BITS) != CN_REF_HOST_BITS)
-        type = cn_ref_abstract(CN_HEAP_I31, false);
-    if (wanted == CN_HIERARCHY_EXTERN && cn_ref_hierarchy(type) == CN_HIERARCHY_ANY)
-        type = cn_ref_abstract(CN_HEAP_EXTERN, false);
-    return type;
-}
-
-static bool put_func(const wasm_store_t *store, const struct wasm_ref_t *ref, cn_valtype type,
-                     union cn_slot *slot)
-{
-    if (ref->kind != CN_WASM_FUNC ||
-        !cn_valtype_is_subtype(store->store->types->types,
-                               cn_ref_defined(ref->func->type_id, CN_HIERARCHY_FUNC, false), type))
-        return false;
-    slot->ref = ref->func;
-    return true;
-}
-
 bool cn_wasm_put_ref(wasm_store_t *store, struct wasm_ref_t *ref, cn_valtype type,
                      union cn_slot *slot)
 {
@@ -77,14 +41,16 @@ bool cn_wasm_put_ref(wasm_store_t *store, struct wasm_ref_t *ref, cn_valtype typ
         return cn_ref_is_nullable(type);
     if (ref->store != store)
         return false;
-    if (hierarchy == CN_HIERARCHY_FUNC)
-        return put_func(store, ref, type, slot);
-    bool is_object = ref->kind == CN_WASM_FOREIGN && ref->handle != NULL;
-    uint64_t reference = is_object ? ref->handle->reference : host_number(ref);
-    if (!cn_valtype_is_subtype(store->store->types->types,
-                               type_of_reference(store->store, reference, hierarchy), type))
+    bool is_func = hierarchy == CN_HIERARCHY_FUNC;
+    if (is_func && ref->kind != CN_WASM_FUNC)
         return false;
-    if (!is_object)
+    bool is_object = ref->kind == CN_WASM_FOREIGN && ref->handle != NULL;
+    uint64_t reference = is_func     ? (uintptr_t)ref->func
+                         : is_object ? ref->handle->reference
+                                     : host_number(ref);
+    if (!cn_api_ref_is(store->store, reference, type))
+        return false;
+    if (!is_object && !is_func)
         ref->is_kept = true; /* from now on a guest may have it */
     slot->u64 = reference;
     return true;

@@ -100,7 +100,9 @@ static void put_frames(FILE *out, const cordon_result_t *result)
 {
     fputs(",\n  \"backtrace\": [", out);
     for (uint32_t i = 0; i < result->frame_count; i++) {
-        fprintf(out, "%s\n    {\"function\": ", i ? "," : "");
+        fprintf(out, "%s\n    {\"module\": ", i ? "," : "");
+        cli_report_string(out, result->frames[i].module);
+        fputs(", \"function\": ", out);
         cli_report_string(out, result->frames[i].function);
         fprintf(out, ", \"index\": %u, \"offset\": %llu}", result->frames[i].index,
                 (unsigned long long)result->frames[i].offset);

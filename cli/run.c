@@ -95,8 +95,9 @@ static void say_trap(const struct cli_report *report)
     cli_complain("%s: trap: %s%s", report->module, result->message, hint);
     for (uint32_t i = 0; i < result->frame_count; i++) {
         const cordon_frame_t *frame = &result->frames[i];
-        fprintf(stderr, "    at %s (function %u) offset 0x%llx\n",
-                frame->function[0] ? frame->function : "?", frame->index,
+        fprintf(stderr, "    at %s%s%s (function %u) offset 0x%llx\n", frame->module,
+                frame->module[0] ? ": " : "", frame->function[0] ? frame->function : "?",
+                frame->index,
                 (unsigned long long)frame->offset);
     }
 }

@@ -90,9 +90,9 @@ void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t coun
 {
     vm->seat.turn = take_turn;
     vm->seat.over = is_over;
-    vm->calls_begun = vm->call_count = 0;
-    for (uint32_t i = 0; i < count && i < CN_CALLS_MAX; i++)
-        vm->calls[vm->call_count++] = calls[i];
+    vm->calls_begun = 0;
+    vm->calls = calls;
+    vm->call_count = count;
     cn_vm_take_limits(vm);
 }
 

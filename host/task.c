@@ -103,7 +103,7 @@ enum cn_status cn_task_spawn(struct cn_thread *thread, void *context, union cn_s
     (void)thread;
     if (find_entry(vm->instance) == NULL) {
         result = NOT_MADE_FOR;
-    } else if (vm->last_tid < TID_MAX &&
+    } else if (!vm->refuses_threads && vm->last_tid < TID_MAX &&
                cn_account_charge(&vm->account, CN_QUOTA_THREADS, 1) == CN_OK) {
         if (add_task(vm, slots[0].u32) == CN_OK)
             result = (int32_t)++vm->last_tid;

@@ -47,9 +47,6 @@ struct cn_figures {
     struct cn_wasi_stats wasi;
 };
 
-/* What a VM can be started for, one after the other: the start function, and the program. */
-#define CN_CALLS_MAX 2
-
 struct cn_vm {
     struct cn_account account;
     struct cn_store *store;
@@ -60,6 +57,7 @@ struct cn_vm {
     uint32_t last_tid;
     struct cn_instance *instance;
     struct cn_extern *externs;     /* what it was joined to, for instances of threads */
+    bool refuses_threads;          /* others could keep references to functions of theirs */
     struct cn_wasi *wasi;          /* may be NULL */
 
     cn_translate_fn translate;
@@ -80,7 +78,7 @@ struct cn_vm {
     struct cn_end end;
 
     struct cn_seat seat;           /* in `pool`, while it is started */
-    struct cn_func *calls[CN_CALLS_MAX];
+    struct cn_func *const *calls;  /* of whoever started it */
     uint32_t calls_begun, call_count;
     void (*ended)(struct cn_vm *vm);
     void (*blocks)(struct cn_vm *vm); /* where another process gives the turns: tells it */
@@ -121,7 +119,8 @@ void cn_vm_finish(struct cn_vm *vm);
 void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                 union cn_slot *results);
 
-/* The calls that turns of vm->seat make, one after the other; cn_vm_start says so itself. */
+/* The calls that turns of vm->seat make, one after the other, until it has ended; cn_vm_start says
+ * so itself. */
 void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t count);
 
 /* Gives the VM a seat in the pool, whose workers make the calls, of functions that take and give

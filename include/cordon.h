@@ -113,7 +113,7 @@ typedef enum cordon_type {
     CORDON_I64,
     CORDON_F32,
     CORDON_F64,
-    CORDON_FUNCREF,   /* from outside only the null reference can be given */
+    CORDON_FUNCREF,   /* a function of the VM that gave it, for as long as that VM; NULL is null */
     CORDON_EXTERNREF, /* a pointer or number of the host's, below 2^62; NULL is null */
     CORDON_V128,
     CORDON_ANYREF,    /* a reference to an object of the guest's: see cordon_ref_release */
@@ -205,6 +205,26 @@ CORDON_API void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size);
 /* The same of the memory that the guest exports under a name; NULL and 0 too when it exports
  * none. Sizes are whole pages of the guest's, which may be of one byte. */
 CORDON_API void *cordon_vm_memory_of(cordon_vm_t *vm, const char *name, uint64_t *size);
+
+/* What modules can import besides functions: a memory (in pages of 64 KiB), a table of references
+ * (CORDON_FUNCREF, CORDON_EXTERNREF), a global. Every VM that is made with the linker has its own,
+ * charged to it; cordon_vm_instance(vm, module) finds them again. CORDON_UNLIMITED for no maximum.
+ * Names are copied. CORDON_MISUSE for a maximum below the minimum, a table of numbers, or a global
+ * that begins with a reference to something of a VM's. */
+CORDON_API bool cordon_linker_memory(cordon_linker_t *linker, const char *module, const char *name,
+                                     uint64_t min_pages, uint64_t max_pages,
+                                     cordon_error_t *error);
+CORDON_API bool cordon_linker_table(cordon_linker_t *linker, const char *module, const char *name,
+                                    cordon_type_t type, uint64_t min, uint64_t max,
+                                    cordon_error_t *error);
+CORDON_API bool cordon_linker_global(cordon_linker_t *linker, const char *module, const char *name,
+                                     const cordon_value_t *value, bool is_mutable,
+                                     cordon_error_t *error);
+
+/* Another module, of which every VM that is made with the linker gets an instance of that name
+ * before its own module's, as by cordon_vm_add. The module must outlive the VMs. */
+CORDON_API bool cordon_linker_module(cordon_linker_t *linker, const char *name,
+                                     cordon_module_t *module, cordon_error_t *error);
 
 /* ------------------------------------------------------------------ quotas */
 
@@ -387,6 +407,7 @@ typedef enum cordon_end {
 } cordon_end_t;
 
 typedef struct cordon_frame {
+    char module[32];     /* the name of its instance, cut when longer; "" for the main one */
     char function[64];   /* its name, cut when longer; "" for none */
     uint32_t index;      /* in the module */
     uint64_t offset;     /* of the operator, in the module's file */
@@ -416,14 +437,15 @@ typedef struct cordon_stats {
 
 /* Makes a VM: joins imports, allocates memories and tables, and charges all of it. Nothing of
  * the guest runs yet. CORDON_LINK, CORDON_QUOTA, CORDON_TRAP (a segment does not fit). The
- * config is not needed afterwards; the linker must outlive the VM. */
+ * config is not needed afterwards; the linker must outlive the VM. The module's instance is named
+ * "main"; without a module (NULL) it is for cordon_vm_add to add one. */
 CORDON_API cordon_vm_t *cordon_vm_new(cordon_host_t *host, cordon_module_t *module,
                                       const cordon_linker_t *linker,
                                       const cordon_config_t *config, cordon_error_t *error);
 /* Gives back everything the VM holds. */
 CORDON_API void cordon_vm_free(cordon_vm_t *vm);
 
-/* Runs the module's start function, then "_start" (or, where there is none, only
+/* Runs the main module's start function, then "_start" (or, where there is none, only
  * "_initialize"). False when a command was expected and there is neither; otherwise *result
  * says how it ended. */
 CORDON_API bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error);
@@ -437,6 +459,60 @@ CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
                                  cordon_result_t *result, cordon_error_t *error);
 
 CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
+
+/* ------------------------------------------------------------------ several modules in a VM */
+
+/* An instance: a module in a VM, which may have several. It lives as long as the VM, and is used
+ * as the VM is: by one thread at a time, and not while the host's workers run it. */
+typedef struct cordon_instance cordon_instance_t;
+
+/* Adds an instance of another module to the VM. What it imports is looked for by its module's name
+ * among the instances that are there already, whose exports of all kinds can be imported, then
+ * among the linker's functions, then in WASI. So instances share functions, memories, tables,
+ * globals and tags; all of them have one account, one set of descriptors, one call stack. The one
+ * named "main" is what cordon_vm_run and cordon_vm_invoke mean.
+ *
+ * Nothing runs yet: its start function and "_initialize" are run before the next call, those of
+ * all instances in the order in which they were added. In a VM of several modules, or with a table
+ * of the linker's, guests cannot spawn threads. NULL with CORDON_MISUSE while the guest runs, has
+ * threads or has ended, or when there is an instance of that name; else as cordon_vm_new. */
+CORDON_API cordon_instance_t *cordon_vm_add(cordon_vm_t *vm, const char *name,
+                                            cordon_module_t *module, cordon_error_t *error);
+
+/* The instance of that name; NULL when there is none. For a name under which the linker has
+ * memories, tables and globals, these are what it exports. */
+CORDON_API cordon_instance_t *cordon_vm_instance(cordon_vm_t *vm, const char *name);
+
+/* cordon_vm_invoke, and cordon_vm_memory_of, of any instance. */
+CORDON_API bool cordon_instance_invoke(cordon_instance_t *instance, const char *name,
+                                       const cordon_value_t *arguments, uint32_t argument_count,
+                                       cordon_value_t *results, uint32_t result_room,
+                                       cordon_result_t *result, cordon_error_t *error);
+CORDON_API void *cordon_instance_memory(cordon_instance_t *instance, const char *name,
+                                        uint64_t *size);
+
+/* Calls a function that a CORDON_FUNCREF of this VM refers to: a result, a global, an element. */
+CORDON_API bool cordon_vm_call(cordon_vm_t *vm, const cordon_value_t *function,
+                               const cordon_value_t *arguments, uint32_t argument_count,
+                               cordon_value_t *results, uint32_t result_room,
+                               cordon_result_t *result, cordon_error_t *error);
+
+/* An exported global's value. CORDON_NO_EXPORT; CORDON_MISUSE when it is constant, or the value is
+ * of another type. */
+CORDON_API bool cordon_instance_global(cordon_instance_t *instance, const char *name,
+                                       cordon_value_t *value, cordon_error_t *error);
+CORDON_API bool cordon_instance_set_global(cordon_instance_t *instance, const char *name,
+                                           const cordon_value_t *value, cordon_error_t *error);
+
+/* An exported table's size and elements. CORDON_MISUSE when there is no element of that number. */
+CORDON_API bool cordon_instance_table_size(cordon_instance_t *instance, const char *name,
+                                           uint64_t *size, cordon_error_t *error);
+CORDON_API bool cordon_instance_table_get(cordon_instance_t *instance, const char *name,
+                                          uint64_t index, cordon_value_t *value,
+                                          cordon_error_t *error);
+CORDON_API bool cordon_instance_table_set(cordon_instance_t *instance, const char *name,
+                                          uint64_t index, const cordon_value_t *value,
+                                          cordon_error_t *error);
 
 /* ------------------------------------------------------------------ many at once */
 

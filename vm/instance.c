@@ -288,32 +288,39 @@ enum cn_status cn_instantiate(struct cn_store *store, struct cn_program *program
     return status;
 }
 
+struct cn_extern cn_instance_extern(const struct cn_instance *instance,
+                                    const struct cn_export *export)
+{
+    struct cn_extern found = {.kind = export->kind};
+
+    switch (export->kind) {
+    case CN_EXTERN_FUNC:
+        found.func = instance->funcs[export->index];
+        break;
+    case CN_EXTERN_TABLE:
+        found.table = instance->tables[export->index];
+        break;
+    case CN_EXTERN_MEMORY:
+        found.memory = instance->memories[export->index];
+        break;
+    case CN_EXTERN_GLOBAL:
+        found.global = instance->globals[export->index];
+        break;
+    case CN_EXTERN_TAG:
+        found.tag = instance->tags[export->index];
+        break;
+    }
+    return found;
+}
+
 bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name,
                         struct cn_extern *result)
 {
     const struct cn_export *found = cn_module_find_export(instance->module, name);
 
-    if (found == NULL)
-        return false;
-    result->kind = found->kind;
-    switch (found->kind) {
-    case CN_EXTERN_FUNC:
-        result->func = instance->funcs[found->index];
-        break;
-    case CN_EXTERN_TABLE:
-        result->table = instance->tables[found->index];
-        break;
-    case CN_EXTERN_MEMORY:
-        result->memory = instance->memories[found->index];
-        break;
-    case CN_EXTERN_GLOBAL:
-        result->global = instance->globals[found->index];
-        break;
-    case CN_EXTERN_TAG:
-        result->tag = instance->tags[found->index];
-        break;
-    }
-    return true;
+    if (found != NULL)
+        *result = cn_instance_extern(instance, found);
+    return found != NULL;
 }
 
 enum cn_status cn_instantiate_again(struct cn_store *store, struct cn_program *program,

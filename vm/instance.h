@@ -194,6 +194,9 @@ CN_CHECKED enum cn_status cn_instantiate_again(struct cn_store *store, struct cn
  * refer to its functions, tables or tags. */
 void cn_instance_drop(struct cn_instance *instance);
 
+/* What an export of the instance's module stands for. */
+struct cn_extern cn_instance_extern(const struct cn_instance *instance,
+                                    const struct cn_export *export);
 /* The export of that name; false when there is none. */
 bool cn_instance_export(const struct cn_instance *instance, struct cn_bytes name,
                         struct cn_extern *result);
