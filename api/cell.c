@@ -21,6 +21,10 @@ struct cordon_cell {
     struct cordon_host *host;
     int *fds; /* to be sent: the page, the module, and what the config grants */
     uint32_t fd_count;
+    uint8_t *keys; /* to be sent, of volumes: a page of locked memory */
+    uint32_t key_count;
+    struct cn_mount **ephemeral; /* to be emptied, whatever becomes of the process */
+    uint32_t ephemeral_count;
     struct cn_fence fence;
     bool writes_to_memory; /* it may write to a file system that lives there */
     cordon_cell_events_t events;
@@ -97,8 +101,51 @@ static bool copy_fds(struct cordon_cell *cell, const cordon_config_t *config, in
     return true;
 }
 
+/* So are the keys; ephemeral volumes are held to the end. */
+static bool copy_volumes(struct cordon_cell *cell, const cordon_config_t *config,
+                         cordon_error_t *error)
+{
+    cell->key_count = cn_parcel_key_count(config);
+    if (cell->key_count > CN_PARCEL_KEYS_MAX)
+        return cn_api_fail(error, CORDON_MISUSE, "more than %u private volumes",
+                           CN_PARCEL_KEYS_MAX);
+    if (cell->key_count > 0 && (cell->keys = cn_secret_page()) == NULL)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory can be locked for a key");
+    if (cell->keys != NULL)
+        cn_parcel_keys(config, cell->keys);
+    cell->ephemeral = cn_alloc_array(cn_heap, config->dir_count, sizeof(struct cn_mount *));
+    if (cell->ephemeral == NULL)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
+    cell->ephemeral_count = config->dir_count; /* NULL for what is none */
+    for (uint32_t i = 0; i < config->dir_count; i++) {
+        struct cn_mount *mount = (struct cn_mount *)config->dirs[i].volume;
+        if (mount == NULL || !mount->is_ephemeral)
+            continue;
+        cn_volume_hold(&mount->grant);
+        cell->ephemeral[i] = mount;
+    }
+    return true;
+}
+
+static void empty_volumes(struct cordon_cell *cell)
+{
+    for (uint32_t i = 0; i < cell->ephemeral_count; i++) {
+        if (cell->ephemeral[i] == NULL)
+            continue;
+        cn_mount_empty(cell->ephemeral[i]);
+        cn_volume_let_go(&cell->ephemeral[i]->grant);
+    }
+    cn_free(cn_heap, cell->ephemeral, cell->ephemeral_count * sizeof(struct cn_mount *));
+    cell->ephemeral = NULL;
+    cell->ephemeral_count = 0;
+}
+
+/* Descriptors and keys that were sent, or will not be. */
 static void close_fds(struct cordon_cell *cell)
 {
+    cn_secret_free(cell->keys);
+    cell->keys = NULL;
+    cell->key_count = 0;
     for (uint32_t i = 0; i < cell->fd_count; i++)
         if (cell->fds[i] >= 0)
             close(cell->fds[i]);
@@ -151,9 +198,11 @@ static bool make(struct cordon_cell *cell, const cordon_config_t *config, int mo
     default:
         return cn_api_fail(error, CORDON_IO, "a page for the VM's process: %s", strerror(errno));
     }
-    if (write_parcel(cell, config, size, error) && copy_fds(cell, config, module, error))
+    if (write_parcel(cell, config, size, error) && copy_fds(cell, config, module, error) &&
+        copy_volumes(cell, config, error))
         return true;
     close_fds(cell);
+    empty_volumes(cell);
     cn_cell_release(&cell->cell);
     return false;
 }
@@ -269,7 +318,8 @@ static bool send_all(struct cordon_cell *cell, int socket, cordon_error_t *error
 {
     /* The first two alone: with them the other side knows how many follow. */
     bool sent = cn_parcel_send_fds(socket, cell->fds, 2) &&
-                cn_parcel_send_fds(socket, cell->fds + 2, cell->fd_count - 2);
+                cn_parcel_send_fds(socket, cell->fds + 2, cell->fd_count - 2) &&
+                cn_parcel_send_keys(socket, cell->keys, cell->key_count);
     /* How a process has ended that is dead already is found out like that of any other. */
     bool is_dead = !sent && (errno == EPIPE || errno == ECONNRESET);
 
@@ -338,6 +388,7 @@ void cordon_cell_free(cordon_cell_t *cell)
         cn_cell_kill(&cell->cell, SIGKILL);
     cordon_cell_wait(cell, &result);
     close_fds(cell);
+    empty_volumes(cell);
     cn_cell_release(&cell->cell);
     cn_fence_remove(&cell->host->fences, &cell->fence);
     pthread_cond_destroy(&cell->changed);

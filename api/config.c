@@ -43,16 +43,25 @@ static void close_ledger(cordon_config_t *config)
         close(config->ledger_fd);
 }
 
+void cordon_config_close_volumes(cordon_config_t *config)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        if (config->dirs[i].volume != NULL)
+            cn_volume_let_go(config->dirs[i].volume);
+        else
+            config->dirs[kept++] = config->dirs[i];
+    config->dir_count = kept;
+}
+
 void cordon_config_free(cordon_config_t *config)
 {
     if (config == NULL)
         return;
-    for (uint32_t i = 0; i < config->dir_count; i++) {
-        if (config->dirs[i].volume != NULL)
-            cn_volume_let_go(config->dirs[i].volume);
-        else
-            close(config->dirs[i].host);
-    }
+    cordon_config_close_volumes(config);
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        close(config->dirs[i].host);
     for (uint32_t i = 0; i < config->listener_count; i++)
         close(config->listeners[i]);
     for (int i = 0; i < 3; i++)

@@ -33,12 +33,17 @@ static bool receive_config(struct inside *in, int socket, cordon_error_t *error)
 {
     uint8_t *parcel = (uint8_t *)(in->inside.page + 1);
     size_t size = in->inside.size - sizeof *in->inside.page;
-    uint32_t count = cn_parcel_expects(parcel, size);
+    uint32_t key_count, count = cn_parcel_expects(parcel, size, &key_count);
     int *fds = count == UINT32_MAX ? NULL : cn_alloc_array(cn_heap, count + 1, sizeof *fds);
+    uint8_t *keys = key_count > 0 ? cn_secret_page() : NULL;
 
     cn_api_fail(error, CORDON_IO, "the VM's description cannot be read");
-    if (fds != NULL && cn_parcel_receive_fds(socket, fds, count))
-        in->config = cn_parcel_read(parcel, size, fds, error);
+    if (key_count > 0 && keys == NULL)
+        cn_api_fail(error, CORDON_QUOTA, "no memory can be locked for a key");
+    else if (fds != NULL && cn_parcel_receive_fds(socket, fds, count) &&
+             cn_parcel_receive_keys(socket, keys, key_count))
+        in->config = cn_parcel_read(parcel, size, fds, keys, error);
+    cn_secret_free(keys);
     if (fds != NULL)
         cn_free(cn_heap, fds, (count + 1) * sizeof *fds);
     explicit_bzero(parcel, size); /* arguments and environment: for the other side, too */

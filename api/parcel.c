@@ -12,12 +12,52 @@ struct head {
     uint32_t arg_count, environ_count, dir_count, listener_count;
     uint32_t has_stdio; /* a bit for each */
     uint32_t has_ledger;
+    uint32_t key_count;
     uint64_t limit[CORDON_QUOTA_COUNT];
     bool preempt_everywhere, collect_everywhere, move_on_grow;
 };
 
-/* After the head: a byte per directory, then texts: arguments,
- * environment, names of directories. */
+enum kind { DIRECTORY, KEPT, EPHEMERAL };
+
+/* A directory or volume. */
+struct row {
+    uint64_t size, inodes;
+    uint32_t kind, is_read_only;
+};
+
+/* After the head: a row per directory, then texts: arguments, environment, names of directories. */
+
+static struct row row_of(const struct cn_wasi_dir *dir)
+{
+    const struct cn_mount *mount = (const struct cn_mount *)dir->volume;
+    struct row row = {.kind = DIRECTORY, .is_read_only = dir->is_read_only};
+
+    if (mount == NULL)
+        return row;
+    row.kind = mount->is_ephemeral ? EPHEMERAL : KEPT;
+    row.size = mount->grant.size;
+    row.inodes = mount->grant.inodes;
+    return row;
+}
+
+uint32_t cn_parcel_key_count(const cordon_config_t *config)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        count += row_of(&config->dirs[i]).kind == KEPT;
+    return count;
+}
+
+void cn_parcel_keys(const cordon_config_t *config, uint8_t *keys)
+{
+    for (uint32_t i = 0; i < config->dir_count; i++) {
+        if (row_of(&config->dirs[i]).kind != KEPT)
+            continue;
+        memcpy(keys, config->dirs[i].volume->keys->master, CN_KEY_SIZE);
+        keys += CN_KEY_SIZE;
+    }
+}
 
 static size_t text_size(const char *const *texts, uint32_t count)
 {
@@ -30,7 +70,7 @@ static size_t text_size(const char *const *texts, uint32_t count)
 
 size_t cn_parcel_size(const cordon_config_t *config)
 {
-    size_t size = sizeof(struct head) + config->dir_count +
+    size_t size = sizeof(struct head) + config->dir_count * sizeof(struct row) +
                   text_size(config->args, config->arg_count) +
                   text_size(config->environ, config->environ_count);
 
@@ -60,6 +100,7 @@ static struct head head_of(const cordon_config_t *config)
         .arg_count = config->arg_count, .environ_count = config->environ_count,
         .dir_count = config->dir_count, .listener_count = config->listener_count,
         .has_stdio = stdio_mask(config), .has_ledger = config->ledger_fd >= 0,
+        .key_count = cn_parcel_key_count(config),
         .preempt_everywhere = config->preempt_everywhere,
         .collect_everywhere = config->collect_everywhere, .move_on_grow = config->move_on_grow,
     };
@@ -92,8 +133,10 @@ void cn_parcel_write(const cordon_config_t *config, uint8_t *bytes)
     struct head head = head_of(config);
 
     bytes = put(bytes, &head, sizeof head);
-    for (uint32_t i = 0; i < head.dir_count; i++)
-        *bytes++ = config->dirs[i].is_read_only;
+    for (uint32_t i = 0; i < head.dir_count; i++) {
+        struct row row = row_of(&config->dirs[i]);
+        bytes = put(bytes, &row, sizeof row);
+    }
     for (uint32_t i = 0; i < head.arg_count; i++)
         bytes = put_text(bytes, config->args[i]);
     for (uint32_t i = 0; i < head.environ_count; i++)
@@ -119,6 +162,8 @@ void cn_parcel_fds(const cordon_config_t *config, int *fds)
 
 struct reader {
     const uint8_t *at, *end;
+    const uint8_t *keys;
+    uint32_t keys_left;
     struct head head;
 };
 
@@ -140,15 +185,18 @@ static const char *take_text(struct reader *reader)
     return end ? take(reader, (size_t)((const uint8_t *)end + 1 - reader->at)) : NULL;
 }
 
-uint32_t cn_parcel_expects(const uint8_t *bytes, size_t size)
+uint32_t cn_parcel_expects(const uint8_t *bytes, size_t size, uint32_t *keys)
 {
     struct head head;
 
+    *keys = 0;
     if (size < sizeof head)
         return UINT32_MAX;
     memcpy(&head, bytes, sizeof head);
-    bool is_sane = head.has_stdio < 8 && head.has_ledger < 2 && head.dir_count < size &&
-                   head.listener_count < 65536;
+    bool is_sane = head.has_stdio < 8 && head.has_ledger < 2 &&
+                   head.dir_count < size / sizeof(struct row) && head.listener_count < 65536 &&
+                   head.key_count <= CN_PARCEL_KEYS_MAX;
+    *keys = is_sane ? head.key_count : 0;
     return is_sane ? fd_count(&head) : UINT32_MAX;
 }
 
@@ -172,20 +220,52 @@ static void close_all(const int *fds, uint32_t count)
         close(fds[i]);
 }
 
+/* Takes the descriptor over. */
+static bool take_volume(cordon_config_t *config, struct reader *reader, const struct row *row,
+                        int fd, const char *guest)
+{
+    struct cn_mount *mount;
+    struct cn_error cause;
+    cordon_error_t error;
+    const uint8_t *key = row->kind == KEPT && reader->keys_left > 0 ? reader->keys : NULL;
+
+    if (key != NULL) {
+        reader->keys += CN_KEY_SIZE;
+        reader->keys_left--;
+    }
+    if (key == NULL && row->kind != EPHEMERAL) {
+        close(fd);
+        return false;
+    }
+    if (cn_mount_new(fd, key, &mount, &cause) != CN_OK)
+        return false;
+    mount->grant.size = row->size;
+    mount->grant.inodes = row->inodes;
+    return cn_api_config_mount(config, &mount->grant, mount->dir, guest, row->is_read_only,
+                               &error);
+}
+
 /* Descriptors are taken over one by one; *used says how many are the config's. */
-static bool take_grants(cordon_config_t *config, struct reader *reader, const uint8_t *read_only,
+static bool take_grants(cordon_config_t *config, struct reader *reader, const uint8_t *rows,
                         const int *fds, uint32_t *used)
 {
     const struct head *head = &reader->head;
     cordon_error_t error;
+    struct row row;
 
     for (int i = 0; i < 3; i++)
         if (head->has_stdio & 1u << i)
             config->stdio[i] = fds[(*used)++];
     for (uint32_t i = 0; i < head->dir_count; i++) {
         const char *guest = take_text(reader);
-        if (guest == NULL ||
-            !cn_api_config_dir(config, fds[(*used)++], guest, read_only[i], &error))
+        memcpy(&row, rows + i * sizeof row, sizeof row);
+        if (guest == NULL)
+            return false;
+        int fd = fds[(*used)++];
+        bool taken = row.kind == DIRECTORY
+                         ? cn_api_config_dir(config, fd, guest, row.is_read_only, &error)
+                         : take_volume(config, reader, &row, fd, guest);
+        if (!taken)
             return false;
     }
     for (uint32_t i = 0; i < head->listener_count; i++)
@@ -195,12 +275,12 @@ static bool take_grants(cordon_config_t *config, struct reader *reader, const ui
 }
 
 cordon_config_t *cn_parcel_read(const uint8_t *bytes, size_t size, const int *fds,
-                                cordon_error_t *error)
+                                const uint8_t *keys, cordon_error_t *error)
 {
     cordon_config_t *config = cordon_config_new(error);
-    struct reader reader = {.at = bytes, .end = bytes + size};
+    struct reader reader = {.at = bytes, .end = bytes + size, .keys = keys};
     const struct head *head = &reader.head;
-    uint32_t used = 0, expected = cn_parcel_expects(bytes, size);
+    uint32_t used = 0, expected = cn_parcel_expects(bytes, size, &reader.keys_left);
 
     if (config == NULL || expected == UINT32_MAX) {
         cordon_config_free(config);
@@ -211,9 +291,9 @@ cordon_config_t *cn_parcel_read(const uint8_t *bytes, size_t size, const int *fd
     memcpy(config->limit, head->limit, sizeof head->limit);
     cordon_config_test_mode(config, head->preempt_everywhere, head->move_on_grow,
                             head->collect_everywhere);
-    const uint8_t *read_only = take(&reader, head->dir_count);
-    if (read_only != NULL && take_texts(config, &reader, error) &&
-        take_grants(config, &reader, read_only, fds, &used))
+    const uint8_t *rows = take(&reader, head->dir_count * sizeof(struct row));
+    if (rows != NULL && take_texts(config, &reader, error) &&
+        take_grants(config, &reader, rows, fds, &used))
         return config;
     close_all(fds + used, expected - used);
     cordon_config_free(config);
@@ -292,6 +372,36 @@ bool cn_parcel_receive_fds(int socket, int *fds, uint32_t count)
             return false;
         }
         done += some;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ keys */
+
+bool cn_parcel_send_keys(int socket, const uint8_t *keys, uint32_t count)
+{
+    size_t size = count * CN_KEY_SIZE, done = 0;
+
+    while (done < size) {
+        ssize_t some = send(socket, keys + done, size - done, MSG_NOSIGNAL);
+        if (some < 0 && errno != EINTR)
+            return false;
+        done += some > 0 ? (size_t)some : 0;
+    }
+    return true;
+}
+
+bool cn_parcel_receive_keys(int socket, uint8_t *keys, uint32_t count)
+{
+    size_t size = count * CN_KEY_SIZE, done = 0;
+
+    while (done < size) {
+        ssize_t some = recv(socket, keys + done, size - done, 0);
+        if (some == 0)
+            errno = EPROTO;
+        if (some == 0 || (some < 0 && errno != EINTR))
+            return false;
+        done += some > 0 ? (size_t)some : 0;
     }
     return true;
 }

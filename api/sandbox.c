@@ -6,6 +6,7 @@
 #include "api/internal.h"
 #include "host/jail.h"
 #include "shim/resolve.h"
+#include "shim/volume_store.h"
 #include "shim/stream.h"
 
 _Static_assert((int)CORDON_LAYER_COUNT == (int)CN_LAYER_COUNT,
@@ -43,14 +44,27 @@ static struct cn_jail_dir *list_dirs(const cordon_sandbox_t *sandbox, struct cn_
         cn_alloc_array(cn_heap, granted + sandbox->dir_count + 1, sizeof *dirs);
 
     for (uint32_t i = 0; dirs != NULL && i < granted; i++)
-        dirs[i] = (struct cn_jail_dir){config->dirs[i].host, is_read_only(&config->dirs[i])};
+        dirs[i] = (struct cn_jail_dir){config->dirs[i].host, is_read_only(&config->dirs[i]),
+                                       config->dirs[i].volume != NULL};
     for (uint32_t i = 0; dirs != NULL && i < sandbox->dir_count; i++)
-        dirs[granted + i] = (struct cn_jail_dir){sandbox->dirs[i], false};
+        dirs[granted + i] = (struct cn_jail_dir){sandbox->dirs[i], false, false};
     jail->dirs = dirs;
     jail->dir_count = granted + sandbox->dir_count;
     for (uint32_t i = 0; dirs != NULL && i < jail->dir_count; i++)
         jail->grants |= dirs[i].is_read_only ? CN_JAIL_READ : CN_JAIL_WRITE;
     return dirs;
+}
+
+/* Volumes belong to whoever the process becomes. */
+static enum cn_status give_volumes(const cordon_config_t *config, struct cn_jail *jail,
+                                   struct cn_error *error)
+{
+    cn_jail_choose_user(jail);
+    for (uint32_t i = 0; i < config->dir_count; i++)
+        if (config->dirs[i].volume != NULL)
+            CN_TRY(cn_mount_give_to((struct cn_mount *)config->dirs[i].volume, jail->user,
+                                    jail->group, error));
+    return CN_OK;
 }
 
 bool cordon_sandbox_enter(const cordon_sandbox_t *sandbox, cordon_sandbox_report_t *report,
@@ -72,7 +86,10 @@ bool cordon_sandbox_enter(const cordon_sandbox_t *sandbox, cordon_sandbox_report
         prepare_stdio(sandbox->config, &jail);
     if (sandbox->config != NULL && sandbox->config->listener_count > 0)
         jail.grants |= CN_JAIL_SOCKETS;
-    cause.status = cn_jail_enter(&jail, &cause);
+    if (sandbox->config != NULL)
+        cause.status = give_volumes(sandbox->config, &jail, &cause);
+    if (cause.status == CN_OK)
+        cause.status = cn_jail_enter(&jail, &cause);
     cn_free(cn_heap, dirs, (jail.dir_count + 1) * sizeof *dirs);
     if (cause.status != CN_OK)
         return cn_api_fail_with(error, &cause);

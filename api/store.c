@@ -1,6 +1,10 @@
 /* Stores of private volumes, in the terms of cordon.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/internal.h"
@@ -150,8 +154,8 @@ bool cordon_store_export(cordon_store_t *store, const char *name, int fd, cordon
 
 /* ------------------------------------------------------------------ for a VM */
 
-bool cordon_config_volume(cordon_config_t *config, cordon_store_t *store,
-                          const cordon_volume_t *volume, cordon_error_t *error)
+static struct cn_mount *open_volume(cordon_store_t *store, const cordon_volume_t *volume,
+                                    cordon_error_t *error)
 {
     struct cn_error cause = {0};
     struct cn_mount *mount;
@@ -159,12 +163,111 @@ bool cordon_config_volume(cordon_config_t *config, cordon_store_t *store,
     cause.status = volume->name != NULL
                        ? cn_volumes_mount(&store->store, volume->name, &mount, &cause)
                        : cn_volumes_mount_ephemeral(&store->store, &mount, &cause);
-    if (cause.status != CN_OK)
-        return cn_api_fail_with(error, &cause);
+    if (cause.status != CN_OK) {
+        cn_api_fail_with(error, &cause);
+        return NULL;
+    }
     if (volume->size > 0)
         mount->grant.size = volume->size;
     if (volume->inodes > 0)
         mount->grant.inodes = volume->inodes;
-    return cn_api_config_mount(config, &mount->grant, mount->dir, volume->guest,
-                               volume->read_only, error);
+    return mount;
+}
+
+bool cordon_config_volume(cordon_config_t *config, cordon_store_t *store,
+                          const cordon_volume_t *volume, cordon_error_t *error)
+{
+    struct cn_mount *mount = open_volume(store, volume, error);
+
+    return mount != NULL && cn_api_config_mount(config, &mount->grant, mount->dir, volume->guest,
+                                                volume->read_only, error);
+}
+
+/* ------------------------------------------------------------------ for another process */
+
+/* The key's way leads through the kernel's memory alone. */
+static int pipe_of(const uint8_t *key)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    bool done = write(ends[1], key, CN_KEY_SIZE) == CN_KEY_SIZE;
+    close(ends[1]);
+    if (done)
+        return ends[0];
+    close(ends[0]);
+    return -1;
+}
+
+bool cordon_store_lend(cordon_store_t *store, const cordon_volume_t *volume, cordon_lent_t *lent,
+                       cordon_error_t *error)
+{
+    struct cn_mount *mount = open_volume(store, volume, error);
+
+    if (mount == NULL)
+        return false;
+    *lent = (cordon_lent_t){fcntl(mount->dir, F_DUPFD_CLOEXEC, 3), -1, mount->grant.size,
+                            mount->grant.inodes};
+    bool done = lent->dir >= 0;
+    if (done && !mount->is_ephemeral)
+        done = (lent->key = pipe_of(mount->grant.keys->master)) >= 0;
+    if (!done)
+        cn_api_fail(error, CORDON_IO, "a volume for another process: %s", strerror(errno));
+    if (!done && lent->dir >= 0)
+        close(lent->dir);
+    cn_volume_let_go(&mount->grant);
+    return done;
+}
+
+/* All of it is there at once, or it is no such pipe. */
+static bool read_key(int from, uint8_t *key)
+{
+    struct pollfd entry = {.fd = from, .events = POLLIN};
+    struct stat stat;
+
+    return fstat(from, &stat) == 0 && S_ISFIFO(stat.st_mode) && poll(&entry, 1, 0) == 1 &&
+           (entry.revents & POLLIN) && read(from, key, CN_KEY_SIZE) == CN_KEY_SIZE;
+}
+
+static bool take_lent(const cordon_lent_t *lent, int dir, uint8_t *key, struct cn_mount **mount,
+                      struct cn_error *cause)
+{
+    struct stat stat;
+
+    if (fstat(dir, &stat) != 0 || !S_ISDIR(stat.st_mode) || flock(dir, LOCK_EX | LOCK_NB) != 0)
+        cause->status = cn_fail(cause, CN_MISUSE, CN_NO_OFFSET,
+                                "a volume's descriptor is of no directory that is locked for it");
+    else if (lent->key >= 0 && !read_key(lent->key, key))
+        cause->status = cn_fail(cause, CN_MISUSE, CN_NO_OFFSET,
+                                "a volume's key is not in the pipe that it should be in");
+    else {
+        cause->status = cn_mount_new(dir, lent->key >= 0 ? key : NULL, mount, cause);
+        return cause->status == CN_OK;
+    }
+    close(dir);
+    return false;
+}
+
+bool cordon_config_lent(cordon_config_t *config, const cordon_lent_t *lent, const char *guest,
+                        bool read_only, cordon_error_t *error)
+{
+    int dir = fcntl(lent->dir, F_DUPFD_CLOEXEC, 3);
+    uint8_t *key = cn_secret_page();
+    struct cn_error cause = {0};
+    struct cn_mount *mount = NULL;
+
+    if (key == NULL || dir < 0) {
+        cn_api_fail(error, CORDON_IO, "a volume from another process: %s", strerror(errno));
+        if (dir >= 0)
+            close(dir);
+    } else if (!take_lent(lent, dir, key, &mount, &cause)) {
+        cn_api_fail_with(error, &cause);
+    }
+    cn_secret_free(key);
+    if (mount == NULL)
+        return false;
+    mount->grant.size = lent->size;
+    mount->grant.inodes = lent->inodes;
+    return cn_api_config_mount(config, &mount->grant, mount->dir, guest, read_only, error);
 }

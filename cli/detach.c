@@ -114,12 +114,71 @@ static bool add_dirs(struct asked *asked)
         if (!cli_split_dir(options->dir.items[i], &dir) || !add_dir(asked, list, &dir))
             return false;
     for (int i = 0; i < options->volume.count; i++)
-        if (cli_volume_is_named(options->volume.items[i]))
-            return fail(asked, options->volume.items[i], "private volumes are for a run of this "
-                                                         "process, not for --detach");
-        else if (!cli_split_volume(options->volume.items[i], &dir) || !add_dir(asked, list, &dir))
+        if (!cli_volume_is_named(options->volume.items[i]) &&
+            (!cli_split_volume(options->volume.items[i], &dir) || !add_dir(asked, list, &dir)))
             return false;
     return true;
+}
+
+/* Its directory, locked, and a pipe with its key, if it has one: the host gets no way to others. */
+static bool add_lent(struct asked *asked, json_t *list, const struct cli_volume *volume,
+                     const cordon_lent_t *lent)
+{
+    json_t *object = json_pack("{s:s, s:b}", "guest", volume->guest, "read_only",
+                               volume->read_only);
+
+    json_array_append_new(list, object);
+    if (!add_fd(asked, lent->dir, volume->name)) {
+        if (lent->key >= 0)
+            close(lent->key);
+        return false;
+    }
+    json_object_set_new(object, "fd", json_integer(asked->count - 1));
+    if (lent->key >= 0 && !add_fd(asked, lent->key, volume->name))
+        return false;
+    if (lent->key >= 0)
+        json_object_set_new(object, "key", json_integer(asked->count - 1));
+    if (lent->size <= INT64_MAX)
+        json_object_set_new(object, "size", json_integer((json_int_t)lent->size));
+    if (lent->inodes <= INT64_MAX)
+        json_object_set_new(object, "inodes", json_integer((json_int_t)lent->inodes));
+    return true;
+}
+
+static bool add_volume(struct asked *asked, json_t *list, cordon_store_t **store, const char *text)
+{
+    const struct cli_options *options = asked->options;
+    const struct cli_store where = {options->store, options->key_file, options->key_on_same_disk};
+    static struct cli_volume volume;
+    char why[CLI_WHY_MAX];
+    cordon_error_t error;
+    cordon_lent_t lent;
+
+    if (!cli_split_named(text, &volume, why))
+        return fail(asked, text, why);
+    if (*store == NULL)
+        *store = cli_store_open(&where, &error);
+    if (*store == NULL || !cli_volume_lend(*store, &volume, &lent, &error)) {
+        cli_complain("%s", error.message);
+        asked->code = 125;
+        return false;
+    }
+    return add_lent(asked, list, &volume, &lent);
+}
+
+static bool add_volumes(struct asked *asked)
+{
+    const struct cli_options *options = asked->options;
+    json_t *list = json_array();
+    cordon_store_t *store = NULL;
+    bool good = true;
+
+    json_object_set_new(asked->body, "volumes", list);
+    for (int i = 0; good && i < options->volume.count; i++)
+        if (cli_volume_is_named(options->volume.items[i]))
+            good = add_volume(asked, list, &store, options->volume.items[i]);
+    cordon_store_close(store);
+    return good;
 }
 
 /* A listening socket on a numeric address; -1 with errno. */
@@ -234,6 +293,8 @@ static bool add_policy(struct asked *asked)
         json_object_set_new(asked->body, "restart", json_string(options->restart));
     if (options->sandbox_mode != NULL)
         json_object_set_new(asked->body, "sandbox", json_string(options->sandbox_mode));
+    if (options->user != NULL)
+        json_object_set_new(asked->body, "user", json_string(options->user));
     if (options->log_size == NULL)
         return true;
     if (!cli_parse_amount(options->log_size, CLI_BYTES, &size) || size > UP_LOG_MAX)
@@ -346,7 +407,7 @@ int cli_detach(const struct cli_options *options)
                           .body = json_pack("{s:s}", "do", "run")};
 
     if (is_possible(&asked) && add_module(&asked) && add_texts(&asked) && add_policy(&asked) &&
-        add_dirs(&asked) && add_listeners(&asked))
+        add_dirs(&asked) && add_volumes(&asked) && add_listeners(&asked))
         ask(&asked);
     for (int i = 0; i < asked.count; i++)
         close(asked.fds[i]);

@@ -53,10 +53,6 @@ static int run_with(struct cli_options *options, int argc, char **argv)
         cli_complain("--name, --restart, --log-size and --host are for --detach");
         return 125;
     }
-    if (options->detach && options->user != NULL) {
-        cli_complain("--user is for a run of this process, not for --detach");
-        return 125;
-    }
     if (options->user != NULL && options->sandbox == CLI_SANDBOX_OFF) {
         cli_complain("--user is part of the sandbox, which --sandbox=off leaves out");
         return 125;

@@ -209,6 +209,7 @@ static bool open_host(struct up *up)
     host->last = &host->vms;
     host->started_ns = up_now_ns();
     host->place = &up->place;
+    host->store = &up->plan.store;
     host->listener = up->place.socket;
     host->nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     host->cordon = cordon_host_new(&error);
@@ -254,6 +255,7 @@ static bool add_vms(struct up_host *host, struct up_spec *spec)
     for (uint32_t i = 1; i <= count; i++) {
         struct up_spec one;
         bool good = up_spec_copy(&one, spec);
+        one.number = spec->count > 0 ? i : 0;
         if (spec->count > 0)
             snprintf(one.name, sizeof one.name, "%.52s-%u", spec->name, i);
         snprintf(error.message, sizeof error.message, "no memory left");

@@ -83,6 +83,7 @@ struct up_host {
     struct up_conn *conns;
     uint32_t conn_count;
     const struct up_place *place;
+    const struct cli_store *store; /* of private volumes */
     int listener, nothing; /* the socket; /dev/null */
     uint64_t started_ns;
     uv_poll_t accept;

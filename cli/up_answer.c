@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/up_conn.h"
 #include "cli/up_file.h"
+#include "cli/user.h"
 
 /* One request under way. */
 struct request {
@@ -336,9 +337,8 @@ static bool no_memory(struct request *request)
 }
 
 /* A descriptor that came along, which is then the caller's; -1 when it is not there. */
-static int claim(struct request *request, const json_t *object)
+static int claim(struct request *request, const json_t *number)
 {
-    const json_t *number = json_object_get(object, "fd");
     json_int_t at = json_is_integer(number) ? json_integer_value(number) : -1;
 
     if (at < 0 || at >= request->conn->fd_count)
@@ -381,12 +381,52 @@ static bool take_dirs(struct request *request, struct up_spec *spec)
             refuse_member(request, "dirs", "objects with `fd`, `guest` and perhaps `read_only`");
             return false;
         }
-        struct up_dir dir = {NULL, claim(request, item), (char *)(uintptr_t)guest,
-                             json_is_true(json_object_get(item, "read_only"))};
+        struct up_dir dir = {.fd = claim(request, json_object_get(item, "fd")),
+                             .guest = (char *)(uintptr_t)guest,
+                             .read_only = json_is_true(json_object_get(item, "read_only"))};
         if (dir.fd < 0)
             return refuse_fd(request, "dirs");
         if (!up_spec_add_dir(spec, dir))
             return no_memory(request);
+    }
+    return true;
+}
+
+/* A number of its own kind, or none: unlimited. */
+static uint64_t size_of(const json_t *object, const char *key)
+{
+    const json_t *number = json_object_get(object, key);
+    json_int_t value = json_is_integer(number) ? json_integer_value(number) : 0;
+
+    return value > 0 ? (uint64_t)value : CORDON_UNLIMITED;
+}
+
+static bool take_volumes(struct request *request, struct up_spec *spec)
+{
+    const json_t *list = json_object_get(request->body, "volumes");
+    const json_t *item, *key;
+    size_t i;
+
+    json_array_foreach(list, i, item) {
+        const char *guest = json_string_value(json_object_get(item, "guest"));
+        if (guest == NULL || guest[0] == '\0') {
+            refuse_member(request, "volumes", "objects with `fd`, `guest` and perhaps `key`, "
+                                              "`read_only`, `size`, `inodes`");
+            return false;
+        }
+        key = json_object_get(item, "key");
+        struct up_lent one = {
+            .lent = {claim(request, json_object_get(item, "fd")),
+                     key != NULL ? claim(request, key) : -1, size_of(item, "size"),
+                     size_of(item, "inodes")},
+            .guest = (char *)(uintptr_t)guest,
+            .read_only = json_is_true(json_object_get(item, "read_only")),
+        };
+        bool is_there = one.lent.dir >= 0 && (key == NULL || one.lent.key >= 0);
+        if (!up_spec_add_lent(spec, one))
+            return no_memory(request);
+        if (!is_there)
+            return refuse_fd(request, "volumes");
     }
     return true;
 }
@@ -398,7 +438,7 @@ static bool take_listeners(struct request *request, struct up_spec *spec)
     size_t i;
 
     json_array_foreach(list, i, item) {
-        int fd = claim(request, item);
+        int fd = claim(request, json_object_get(item, "fd"));
         if (fd < 0)
             return refuse_fd(request, "listeners");
         if (!up_spec_add_listener(spec, (struct up_listener){NULL, fd}))
@@ -416,7 +456,7 @@ static bool take_module(struct request *request, struct up_spec *spec)
         refuse_member(request, "module", "an object with `fd` and `name`");
         return false;
     }
-    spec->module_fd = claim(request, module);
+    spec->module_fd = claim(request, json_object_get(module, "fd"));
     if (spec->module_fd < 0)
         return refuse_fd(request, "module");
     return up_strings_add(&spec->args, name) || no_memory(request);
@@ -480,6 +520,21 @@ static bool take_sandbox(struct request *request, struct up_spec *spec)
     return true;
 }
 
+static bool take_user(struct request *request, struct up_spec *spec)
+{
+    const json_t *user = json_object_get(request->body, "user");
+    const char *why = "expected a text";
+
+    if (user == NULL)
+        return true;
+    spec->has_user = true;
+    if (json_is_string(user) &&
+        cli_parse_user(json_string_value(user), &spec->user, &spec->group, &why))
+        return true;
+    up_conn_refuse(request->conn, UP_REFUSED_BAD_REQUEST, NULL, "user: %s", why);
+    return false;
+}
+
 static bool take_policy(struct request *request, struct up_spec *spec)
 {
     const json_t *restart = json_object_get(request->body, "restart");
@@ -490,7 +545,7 @@ static bool take_policy(struct request *request, struct up_spec *spec)
         refuse_member(request, "restart", "no, on-failure, on-failure:N or always");
         return false;
     }
-    if (!take_sandbox(request, spec))
+    if (!take_sandbox(request, spec) || !take_user(request, spec))
         return false;
     if (log_size == NULL)
         return true;
@@ -518,6 +573,7 @@ static bool take_spec(struct request *request, struct up_spec *spec)
            (quotas == NULL || take_values(request, quotas, spec->limit, &mask)) &&
            take_strings(request, "args", &spec->args) &&
            take_strings(request, "env", &spec->env) && take_dirs(request, spec) &&
+           take_volumes(request, spec) &&
            take_listeners(request, spec);
 }
 

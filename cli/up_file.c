@@ -157,6 +157,29 @@ static bool take_dirs(struct reader *reader, const struct up_node *node)
     return true;
 }
 
+/* NAME[:GUEST][:ro][,size=SIZE][,inodes=N][,ephemeral] */
+static bool take_volume(struct reader *reader, const struct up_node *node)
+{
+    static struct cli_volume volume;
+    char why[CLI_WHY_MAX];
+
+    if (!is_text(node) || !cli_volume_is_named(node->text))
+        return fail(reader, node, "NAME[:GUEST][:ro][,size=SIZE] (directories are under `dirs`)");
+    if (!cli_split_named(node->text, &volume, why))
+        return up_fail(reader->fault, node->place, "%s: %.60s: %s", reader->key, node->text, why);
+    return up_strings_add(&reader->spec->volumes, node->text) || no_memory(reader, node);
+}
+
+static bool take_volumes(struct reader *reader, const struct up_node *node)
+{
+    if (node->kind != UP_LIST)
+        return fail(reader, node, "a list of NAME[:GUEST][:ro][,size=SIZE]");
+    for (const struct up_node *one = node->first; one != NULL; one = one->next)
+        if (!take_volume(reader, one))
+            return false;
+    return true;
+}
+
 /* "8080" means 127.0.0.1; the numeric form is checked where it is opened. */
 static bool take_address(struct reader *reader, const struct up_node *node, char *room,
                          size_t size)
@@ -299,6 +322,37 @@ static bool take_memory(struct reader *reader, const struct up_node *node)
         return fail(reader, node, "a size such as 2g");
     reader->plan->memory = bytes;
     return true;
+}
+
+static bool take_path(struct reader *reader, const struct up_node *node, const char **kept)
+{
+    char path[PATH_ROOM];
+
+    if (!is_text(node))
+        return fail(reader, node, "a path");
+    if (!join(reader, node, node->text, path))
+        return false;
+    *kept = strdup(path);
+    return *kept != NULL || no_memory(reader, node);
+}
+
+static bool take_store(struct reader *reader, const struct up_node *node)
+{
+    return take_path(reader, node, &reader->plan->store.path);
+}
+
+static bool take_key_file(struct reader *reader, const struct up_node *node)
+{
+    return take_path(reader, node, &reader->plan->store.key_file);
+}
+
+static bool take_key_on_same_disk(struct reader *reader, const struct up_node *node)
+{
+    bool is_allowed = is_text(node) && strcmp(node->text, "true") == 0;
+
+    reader->plan->store.on_same_disk = is_allowed;
+    return is_allowed || (is_text(node) && strcmp(node->text, "false") == 0) ||
+           fail(reader, node, "true or false");
 }
 
 static bool take_vms(struct reader *reader, const struct up_node *node)
@@ -467,5 +521,7 @@ void up_plan_free(struct up_plan *plan)
     for (uint32_t i = 0; i < plan->count; i++)
         up_spec_release(&plan->vms[i]);
     free(plan->vms);
+    free((char *)(uintptr_t)plan->store.path);
+    free((char *)(uintptr_t)plan->store.key_file);
     *plan = (struct up_plan){0};
 }

@@ -11,6 +11,7 @@ struct up_plan {
     char metrics[80];  /* "ADDRESS:PORT"; "" for none */
     uint32_t workers;  /* 0: one per core */
     uint64_t memory;   /* of all VMs; 0: unlimited */
+    struct cli_store store; /* of volumes; its texts are the plan's */
 };
 
 #define UP_VMS_MAX 4096

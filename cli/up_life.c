@@ -22,12 +22,27 @@ static void make_here(struct up_life *life)
         life->error_code = 134;
 }
 
+/* What a client has lent is kept for the next life, if there may be one. */
+static bool keeps_volumes(const struct up_spec *spec)
+{
+    return spec->lent_count > 0 && spec->restart != UP_RESTART_NO;
+}
+
+/* Volumes are open, and their keys in this process, for no longer than it takes to hand them on. */
 void up_life_make(struct up_life *life)
 {
-    if (life->vm->spec.is_shared)
+    struct up_vm *vm = life->vm;
+
+    if (!up_spec_open_volumes(&vm->spec, vm->host->store, vm->config, &life->error)) {
+        life->error_code = 125;
+        return;
+    }
+    if (vm->spec.is_shared)
         make_here(life);
     else
         up_cell_make(life);
+    if (!keeps_volumes(&vm->spec))
+        cordon_config_close_volumes(vm->config);
 }
 
 bool up_life_is_made(const struct up_life *life)

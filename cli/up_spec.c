@@ -44,8 +44,25 @@ static void release_listener(struct up_listener *listener)
     free(listener->address);
 }
 
+static void close_lent(struct up_lent *lent)
+{
+    if (lent->lent.dir >= 0)
+        close(lent->lent.dir);
+    if (lent->lent.key >= 0)
+        close(lent->lent.key);
+    lent->lent.dir = lent->lent.key = -1;
+}
+
+static void release_lent(struct up_lent *lent)
+{
+    close_lent(lent);
+    free(lent->guest);
+}
+
 void up_spec_release(struct up_spec *spec)
 {
+    for (uint32_t i = 0; i < spec->lent_count; i++)
+        release_lent(&spec->lent[i]);
     for (uint32_t i = 0; i < spec->dir_count; i++)
         release_dir(&spec->dirs[i]);
     for (uint32_t i = 0; i < spec->listener_count; i++)
@@ -54,7 +71,9 @@ void up_spec_release(struct up_spec *spec)
         close(spec->module_fd);
     free_strings(&spec->args);
     free_strings(&spec->env);
+    free_strings(&spec->volumes);
     free(spec->module);
+    free(spec->lent);
     free(spec->dirs);
     free(spec->listeners);
     up_spec_init(spec);
@@ -119,6 +138,20 @@ bool up_spec_add_listener(struct up_spec *spec, struct up_listener listener)
     return good && listeners != NULL;
 }
 
+bool up_spec_add_lent(struct up_spec *spec, struct up_lent lent)
+{
+    struct up_lent *all = grown(spec->lent, spec->lent_count, sizeof lent);
+    bool good = keep(&lent.guest);
+
+    if (all != NULL)
+        spec->lent = all;
+    if (good && all != NULL)
+        all[spec->lent_count++] = lent;
+    else
+        release_lent(&lent);
+    return good && all != NULL;
+}
+
 static bool copy_strings(struct up_strings *copy, const struct up_strings *strings)
 {
     *copy = (struct up_strings){0};
@@ -137,8 +170,11 @@ bool up_spec_copy(struct up_spec *copy, const struct up_spec *spec)
     copy->dirs = NULL;
     copy->listeners = NULL;
     copy->dir_count = copy->listener_count = 0;
-    copy->env = (struct up_strings){0};
-    good = copy_strings(&copy->args, &spec->args) && copy_strings(&copy->env, &spec->env);
+    copy->env = copy->volumes = (struct up_strings){0};
+    copy->lent = NULL;
+    copy->lent_count = 0;
+    good = copy_strings(&copy->args, &spec->args) && copy_strings(&copy->env, &spec->env) &&
+           copy_strings(&copy->volumes, &spec->volumes);
     for (uint32_t i = 0; good && i < spec->dir_count; i++)
         good = up_spec_add_dir(copy, spec->dirs[i]);
     for (uint32_t i = 0; good && i < spec->listener_count; i++)
@@ -224,6 +260,9 @@ static bool grant(cordon_config_t *config, const struct up_spec *spec, uint16_t 
         good = cordon_config_env(config, spec->env.items[i], why);
     for (uint32_t i = 0; good && i < spec->dir_count; i++)
         good = grant_dir(config, &spec->dirs[i], why);
+    for (uint32_t i = 0; good && i < spec->lent_count; i++)
+        good = cordon_config_lent(config, &spec->lent[i].lent, spec->lent[i].guest,
+                                  spec->lent[i].read_only, why);
     for (uint32_t i = 0; good && i < spec->listener_count; i++)
         good = grant_listener(config, &spec->listeners[i], &ports[i], why);
     return good;
@@ -239,8 +278,53 @@ cordon_config_t *up_spec_config(const struct up_spec *spec, uint16_t *ports, cor
     return NULL;
 }
 
+/* Of several of a kind each has its own. */
+static bool numbered(struct cli_volume *volume, uint32_t number)
+{
+    char name[sizeof volume->name + 12];
+
+    if (number == 0 || volume->is_ephemeral)
+        return true;
+    snprintf(name, sizeof name, "%s-%u", volume->name, number);
+    bool fits = strlen(name) < sizeof volume->name;
+    memcpy(volume->name, name, fits ? strlen(name) + 1 : 0);
+    return fits;
+}
+
+/* The store is open for no longer than it takes. */
+bool up_spec_open_volumes(const struct up_spec *spec, const struct cli_store *where,
+                          cordon_config_t *config, cordon_error_t *why)
+{
+    char text[CLI_WHY_MAX];
+
+    if (spec->volumes.count == 0)
+        return true;
+    struct cli_volume *volume = malloc(sizeof *volume);
+    cordon_store_t *store = volume != NULL ? cli_store_open(where, why) : NULL;
+    bool good = store != NULL;
+    if (volume == NULL)
+        *why = (cordon_error_t){.kind = CORDON_QUOTA, .message = "no memory left"};
+    for (uint32_t i = 0; good && i < spec->volumes.count; i++) {
+        good = cli_split_named(spec->volumes.items[i], volume, text) &&
+               numbered(volume, spec->number);
+        if (!good) {
+            *why = (cordon_error_t){.kind = CORDON_MISUSE};
+            snprintf(why->message, sizeof why->message, "volume %.100s: %.100s",
+                     spec->volumes.items[i], "its name is too long");
+        }
+        good = good && cli_volume_grant(config, store, volume, why);
+    }
+    cordon_store_close(store);
+    free(volume);
+    if (!good)
+        cordon_config_close_volumes(config);
+    return good;
+}
+
 void up_spec_close(struct up_spec *spec)
 {
+    for (uint32_t i = 0; i < spec->lent_count; i++)
+        close_lent(&spec->lent[i]);
     for (uint32_t i = 0; i < spec->dir_count; i++) {
         if (spec->dirs[i].fd >= 0)
             close(spec->dirs[i].fd);

@@ -2,7 +2,7 @@
 #ifndef CN_CLI_UP_SPEC_H
 #define CN_CLI_UP_SPEC_H
 
-#include "include/cordon.h"
+#include "cli/volume.h"
 
 #define UP_NAME_MAX 63
 #define UP_LOG_DEFAULT (1u << 20)
@@ -25,6 +25,13 @@ struct up_listener {
     int fd;
 };
 
+/* A volume that a client has opened. */
+struct up_lent {
+    cordon_lent_t lent; /* descriptors: the spec's own */
+    char *guest;
+    bool read_only;
+};
+
 enum up_restart { UP_RESTART_NO, UP_RESTART_ON_FAILURE, UP_RESTART_ALWAYS };
 
 struct up_spec {
@@ -35,6 +42,10 @@ struct up_spec {
     struct up_dir *dirs;
     struct up_listener *listeners;
     uint32_t dir_count, listener_count;
+    struct up_strings volumes; /* as --volume has them: opened for each life */
+    struct up_lent *lent;
+    uint32_t lent_count;
+    uint32_t number; /* among those of a kind, from 1; it ends the names of its volumes */
     uint64_t limit[CORDON_QUOTA_COUNT];
     enum up_restart restart;
     uint32_t restarts_max; /* of on-failure; UINT32_MAX: any number */
@@ -59,6 +70,7 @@ void up_spec_release(struct up_spec *spec);
 bool up_strings_add(struct up_strings *strings, const char *text);
 bool up_spec_add_dir(struct up_spec *spec, struct up_dir dir);
 bool up_spec_add_listener(struct up_spec *spec, struct up_listener listener);
+bool up_spec_add_lent(struct up_spec *spec, struct up_lent lent);
 
 /* A name begins with a letter or digit and has letters, digits, and "-_.". "all" means all. */
 bool up_name_is_good(const char *name);
@@ -71,7 +83,11 @@ bool up_parse_restart(const char *text, struct up_spec *spec);
 cordon_config_t *up_spec_config(const struct up_spec *spec, uint16_t *ports,
                                 cordon_error_t *why);
 
-/* Closes its directories and listeners: the config has its own. */
+/* Opens the volumes that it names, for one life. */
+bool up_spec_open_volumes(const struct up_spec *spec, const struct cli_store *store,
+                          cordon_config_t *config, cordon_error_t *why);
+
+/* Closes its directories, listeners, and lent volumes: the config has its own. */
 void up_spec_close(struct up_spec *spec);
 
 /* The rest of a VM's description, for the file and for requests: the quota of a key, written with

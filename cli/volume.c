@@ -119,19 +119,36 @@ static bool has(const cordon_store_t *store, const char *name)
     return false;
 }
 
+static bool is_there(cordon_store_t *store, const struct cli_volume *volume,
+                     cordon_error_t *error)
+{
+    return volume->is_ephemeral || has(store, volume->name) ||
+           cordon_store_create(store, volume->name,
+                               volume->size ? volume->size : CORDON_UNLIMITED,
+                               volume->inodes ? volume->inodes : CORDON_UNLIMITED, error);
+}
+
+static cordon_volume_t granted(const struct cli_volume *volume)
+{
+    return (cordon_volume_t){.name = volume->is_ephemeral ? NULL : volume->name,
+                             .guest = volume->guest, .read_only = volume->read_only,
+                             .size = volume->size, .inodes = volume->inodes};
+}
+
 bool cli_volume_grant(cordon_config_t *config, cordon_store_t *store,
                       const struct cli_volume *volume, cordon_error_t *error)
 {
-    cordon_volume_t granted = {.name = volume->is_ephemeral ? NULL : volume->name,
-                               .guest = volume->guest, .read_only = volume->read_only,
-                               .size = volume->size, .inodes = volume->inodes};
+    cordon_volume_t wanted = granted(volume);
 
-    if (!volume->is_ephemeral && !has(store, volume->name) &&
-        !cordon_store_create(store, volume->name,
-                             volume->size ? volume->size : CORDON_UNLIMITED,
-                             volume->inodes ? volume->inodes : CORDON_UNLIMITED, error))
-        return false;
-    return cordon_config_volume(config, store, &granted, error);
+    return is_there(store, volume, error) && cordon_config_volume(config, store, &wanted, error);
+}
+
+bool cli_volume_lend(cordon_store_t *store, const struct cli_volume *volume, cordon_lent_t *lent,
+                     cordon_error_t *error)
+{
+    cordon_volume_t wanted = granted(volume);
+
+    return is_there(store, volume, error) && cordon_store_lend(store, &wanted, lent, error);
 }
 
 /* ------------------------------------------------------------------ cordon volume */

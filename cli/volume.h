@@ -28,6 +28,9 @@ cordon_store_t *cli_store_open(const struct cli_store *store, cordon_error_t *er
 /* Gives it to the config; one that is to be kept is made when it is not there. */
 bool cli_volume_grant(cordon_config_t *config, cordon_store_t *store,
                       const struct cli_volume *volume, cordon_error_t *error);
+/* The same for a VM elsewhere. */
+bool cli_volume_lend(cordon_store_t *store, const struct cli_volume *volume, cordon_lent_t *lent,
+                     cordon_error_t *error);
 
 /* `cordon volume`. */
 int cli_volume(int argc, char **argv);

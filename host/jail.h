@@ -37,6 +37,7 @@ enum cn_jail_grant {
 struct cn_jail_dir {
     int fd;
     bool is_read_only;
+    bool follows; /* whoever the process becomes will own it: its present owner counts last */
 };
 
 struct cn_jail {
@@ -56,6 +57,9 @@ struct cn_jail {
 /* Puts up all layers and tries acts that they are to stop. CN_IO when a layer is missing or an act
  * was not stopped, CN_MISUSE when there are other threads: part of the layers may stand then. */
 CN_CHECKED enum cn_status cn_jail_enter(struct cn_jail *jail, struct cn_error *error);
+
+/* Who the process is to become: sets user and group, unless they were given. */
+void cn_jail_choose_user(struct cn_jail *jail);
 
 /* What the kernel has; nothing is put up. */
 void cn_jail_probe(bool offers[CN_LAYER_COUNT], int *landlock_abi);

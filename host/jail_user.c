@@ -39,12 +39,24 @@ enum cn_status cn_jail_limits(struct cn_jail *jail, struct cn_error *error)
     return CN_OK;
 }
 
-/* Root becomes the owner of the first directory that is granted for writing, else of the first of
- * all, else nobody. Everybody else stays who they are. */
-static void choose_user(struct cn_jail *jail)
+/* The first directory that is granted for writing, else the first of all; those that follow are
+ * none, unless there are no others. */
+static const struct cn_jail_dir *decisive(const struct cn_jail *jail)
 {
+    for (int follows = 0; follows < 2; follows++)
+        for (int is_read_only = 0; is_read_only < 2; is_read_only++)
+            for (uint32_t i = 0; i < jail->dir_count; i++)
+                if (jail->dirs[i].follows == follows &&
+                    jail->dirs[i].is_read_only == is_read_only)
+                    return &jail->dirs[i];
+    return NULL;
+}
+
+/* Root becomes the owner of that directory, else nobody. Everybody else stays who they are. */
+void cn_jail_choose_user(struct cn_jail *jail)
+{
+    const struct cn_jail_dir *dir = decisive(jail);
     struct stat status;
-    uint32_t at = 0;
 
     if (jail->has_user)
         return;
@@ -54,10 +66,7 @@ static void choose_user(struct cn_jail *jail)
         return;
     jail->user = NOBODY;
     jail->group = NOBODY;
-    while (at < jail->dir_count && jail->dirs[at].is_read_only)
-        at++;
-    at = at < jail->dir_count ? at : 0;
-    if (jail->dir_count > 0 && fstat(jail->dirs[at].fd, &status) == 0) {
+    if (dir != NULL && fstat(dir->fd, &status) == 0) {
         jail->user = status.st_uid;
         jail->group = status.st_gid;
     }
@@ -84,7 +93,7 @@ enum cn_status cn_jail_user(struct cn_jail *jail, struct cn_error *error)
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     const struct __user_cap_data_struct none[2] = {{0}};
 
-    choose_user(jail);
+    cn_jail_choose_user(jail);
     /* Without them nothing gives a capability back; who may not drop them has none to lose. */
     for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
         continue;

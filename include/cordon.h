@@ -363,10 +363,32 @@ typedef struct cordon_volume {
 } cordon_volume_t;
 
 /* The volume is locked for this config and the VMs made from it, and its key is in this process's
- * memory until the last of them is gone. One VM at a time has it. CORDON_MISUSE: there is none, or
+ * memory until the last of them is gone (an ephemeral one's is made with the VM, by its process).
+ * One VM at a time has it. CORDON_MISUSE: there is none, or
  * it is in use; CORDON_QUOTA: no memory can be locked; CORDON_IO. */
 CORDON_API bool cordon_config_volume(cordon_config_t *config, cordon_store_t *store,
                                      const cordon_volume_t *volume, cordon_error_t *error);
+/* Takes the volumes from the config again, as if they had not been given: keys are wiped, unless
+ * VMs of this process have them. What cordon_cell_new was given is the cell's. */
+CORDON_API void cordon_config_close_volumes(cordon_config_t *config);
+
+/* A volume on its way to another process, which may open neither store nor host key: a locked
+ * directory, and a pipe from which its key can be read once; -1 for an ephemeral volume, whose key
+ * is made by the process that uses it. */
+typedef struct cordon_lent {
+    int dir, key;          /* descriptors */
+    uint64_t size, inodes; /* what it may hold; CORDON_UNLIMITED: as the VM's quotas say */
+} cordon_lent_t;
+
+/* Opens a volume for another process; `guest` and `read_only` are not looked at. The descriptors
+ * are the caller's to close; the volume stays locked as long as anybody has that of the directory.
+ * Fails as cordon_config_volume. */
+CORDON_API bool cordon_store_lend(cordon_store_t *store, const cordon_volume_t *volume,
+                                  cordon_lent_t *lent, cordon_error_t *error);
+/* In the other process, for a config of its own; the descriptors stay the caller's. CORDON_MISUSE
+ * for what nobody lends. */
+CORDON_API bool cordon_config_lent(cordon_config_t *config, const cordon_lent_t *lent,
+                                   const char *guest, bool read_only, cordon_error_t *error);
 
 /* A listening socket on "HOST:PORT" or "[V6]:PORT" (a numeric address), bound now; *port is the
  * port, which matters when 0 was asked for; `port` may be NULL. */
@@ -608,7 +630,8 @@ typedef struct cordon_sandbox {
     bool is_best_effort;      /* go without the layers that this kernel lacks */
     bool has_user;            /* become `user` and `group`; otherwise root becomes the owner of
                                  the first directory granted for writing, else of the first
-                                 directory, else nobody (65534), and others stay who they are */
+                                 directory, else nobody (65534), and others stay who they are;
+                                 volumes are given to whoever it becomes */
     uint32_t user, group;
 } cordon_sandbox_t;
 

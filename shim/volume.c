@@ -28,6 +28,11 @@ void cn_volume_let_go(struct cn_volume_grant *grant)
         grant->end(grant);
 }
 
+enum cn_errno cn_volume_key_is_there(struct cn_volume_grant *grant)
+{
+    return grant->keys != NULL ? CN_E_SUCCESS : cn_volume_keys_new(NULL, &grant->keys);
+}
+
 enum cn_errno cn_volume_new(struct cn_volume_grant *grant, struct cn_account *memory,
                             bool is_read_only, struct cn_volume **result)
 {

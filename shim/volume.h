@@ -40,7 +40,7 @@ struct cn_volume {
 
 /* What a VM is granted of a volume. */
 struct cn_volume_grant {
-    struct cn_volume_keys *keys;
+    struct cn_volume_keys *keys; /* NULL: not made yet, by the process that uses it */
     uint64_t size, inodes; /* how much it may hold; CN_UNLIMITED: as the VM's quotas say */
     _Atomic uint32_t holders; /* volumes that use the keys, and whoever made it */
     void (*end)(struct cn_volume_grant *grant); /* when there are none; or NULL: the maker's part */
@@ -60,7 +60,10 @@ struct cn_volume_faults {
 void cn_volume_hold(struct cn_volume_grant *grant);
 void cn_volume_let_go(struct cn_volume_grant *grant);
 
-/* Memory is charged to `memory`. Holds the grant. NOMEM. */
+/* Makes keys that are not made yet. NOMEM when no memory can be locked. */
+enum cn_errno cn_volume_key_is_there(struct cn_volume_grant *grant);
+
+/* Memory is charged to `memory`. Holds the grant, whose keys are there. NOMEM. */
 enum cn_errno cn_volume_new(struct cn_volume_grant *grant, struct cn_account *memory,
                             bool is_read_only, struct cn_volume **result);
 /* Nothing of it is open any more. NULL is fine. */

@@ -281,11 +281,12 @@ bool cn_volumes_name_is_good(const char *name)
            strchr("-_.", name[0]) == NULL;
 }
 
-/* Root's runs become nobody, and that is whose the directory is. */
+/* Root's runs become nobody, and that is whose the directory is: where there is somebody else. */
 static bool make_dir(int beside, const char *name)
 {
     return mkdirat(beside, name, 0700) == 0 &&
-           (geteuid() != 0 || fchownat(beside, name, NOBODY, NOBODY, AT_SYMLINK_NOFOLLOW) == 0);
+           (geteuid() != 0 || fchownat(beside, name, NOBODY, NOBODY, AT_SYMLINK_NOFOLLOW) == 0 ||
+            errno == EINVAL);
 }
 
 enum cn_status cn_volumes_create(struct cn_volumes *store, const char *name, uint64_t size,
@@ -365,20 +366,26 @@ static void end_mount(struct cn_volume_grant *grant)
     struct cn_mount *mount = (struct cn_mount *)grant;
 
     cn_volume_keys_free(grant->keys);
-    if (mount->is_ephemeral)
-        (void)cn_empty_dir(mount->dir, mount->dir);
+    cn_mount_empty(mount);
     close(mount->dir);
     cn_free(cn_heap, mount, sizeof *mount);
 }
 
-enum cn_status cn_mount_new(int dir, const uint8_t *key, bool is_ephemeral,
-                            struct cn_mount **result, struct cn_error *error)
+void cn_mount_empty(struct cn_mount *mount)
+{
+    if (mount->is_ephemeral)
+        (void)cn_empty_dir(mount->dir, mount->dir);
+}
+
+enum cn_status cn_mount_new(int dir, const uint8_t *key, struct cn_mount **result,
+                            struct cn_error *error)
 {
     struct cn_mount *mount = cn_alloc(cn_heap, sizeof *mount);
 
-    if (mount != NULL && cn_volume_keys_new(key, &mount->grant.keys) == CN_E_SUCCESS) {
+    if (mount != NULL && (key == NULL ||
+                          cn_volume_keys_new(key, &mount->grant.keys) == CN_E_SUCCESS)) {
         mount->dir = dir;
-        mount->is_ephemeral = is_ephemeral;
+        mount->is_ephemeral = key == NULL;
         mount->grant.size = mount->grant.inodes = CN_UNLIMITED;
         mount->grant.holders = 1;
         mount->grant.end = end_mount;
@@ -405,7 +412,7 @@ enum cn_status cn_volumes_mount(struct cn_volumes *store, const char *name,
     if (status == CN_OK)
         status = lock_dir(store->volumes, name, &dir, error);
     if (status == CN_OK)
-        status = cn_mount_new(dir, key, false, result, error);
+        status = cn_mount_new(dir, key, result, error);
     cn_secret_free(key);
     if (status != CN_OK)
         return status;
@@ -427,5 +434,5 @@ enum cn_status cn_volumes_mount_ephemeral(struct cn_volumes *store, struct cn_mo
     if (!make_dir(store->ephemeral, name))
         return failed(name, error);
     CN_TRY(lock_dir(store->ephemeral, name, &dir, error));
-    return cn_mount_new(dir, NULL, true, result, error);
+    return cn_mount_new(dir, NULL, result, error);
 }

@@ -44,15 +44,23 @@ bool cn_volumes_is_in_use(const struct cn_volumes *store, const char *name);
 /* What is open of a volume. Its end wipes the keys first; then what was ephemeral is removed, as
  * far as this process may. */
 struct cn_mount {
-    struct cn_volume_grant grant; /* first */
-    int dir;  /* locked: one process has it */
+    struct cn_volume_grant grant; /* first; an ephemeral one's keys are made when it is used */
+    int dir;  /* locked: one process has it, or two that have it from each other */
     bool is_ephemeral;
 };
 
-/* An end of its directory with these keys (32 bytes), which are copied; NULL for new ones. The
+/* An end of its directory with this key (32 bytes), which is copied; NULL: it is ephemeral. The
  * descriptor is taken over, whatever comes of it. */
-CN_CHECKED enum cn_status cn_mount_new(int dir, const uint8_t *key, bool is_ephemeral,
-                                       struct cn_mount **result, struct cn_error *error);
+CN_CHECKED enum cn_status cn_mount_new(int dir, const uint8_t *key, struct cn_mount **result,
+                                       struct cn_error *error);
+
+/* Removes what is in an ephemeral one, as far as this process may: nobody uses it any more. */
+void cn_mount_empty(struct cn_mount *mount);
+
+/* Root gives all of it to that user, who could not use it otherwise. Nothing for others, and where
+ * there are no other users. */
+CN_CHECKED enum cn_status cn_mount_give_to(struct cn_mount *mount, uid_t user, gid_t group,
+                                           struct cn_error *error);
 
 CN_CHECKED enum cn_status cn_volumes_mount(struct cn_volumes *store, const char *name,
                                          struct cn_mount **result, struct cn_error *error);

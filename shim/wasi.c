@@ -193,6 +193,9 @@ static enum cn_status open_volume(struct cn_wasi *wasi, const struct cn_wasi_dir
 {
     struct cn_fd *fd = cn_fd_get(&wasi->fds, 3 + number);
     struct cn_volume_faults faults;
+
+    if (cn_volume_key_is_there(dir->volume) != CN_E_SUCCESS)
+        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory can be locked for a key");
     enum cn_errno refused = cn_volume_new(dir->volume, wasi->account, dir->is_read_only,
                                           &wasi->volumes[number]);
 

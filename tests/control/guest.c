@@ -60,6 +60,29 @@ static int dirty(void)
     return 0;
 }
 
+/* Counts, in a file there, how often it has been started, and says it; then it does as told. */
+static int tally(const char *folder, const char *then)
+{
+    char name[80];
+    int number = 0;
+
+    snprintf(name, sizeof name, "%s/a-name-in-clear", folder);
+    FILE *file = fopen(name, "r");
+    if (file != NULL && fscanf(file, "content-in-clear %d", &number) != 1)
+        return 3;
+    if (file != NULL)
+        fclose(file);
+    file = fopen(name, "w");
+    if (file == NULL || fprintf(file, "content-in-clear %d\n", ++number) < 0 ||
+        fclose(file) != 0)
+        return 4;
+    printf("tally %d\n", number);
+    fflush(stdout);
+    if (strcmp(then, "sleep") == 0)
+        sleep(1000);
+    return strcmp(then, "fail") == 0;
+}
+
 /* Creates files of 4 KiB, writes into them and removes some, until the quota is exhausted; then it
  * has no end. */
 static int litter(void)
@@ -120,6 +143,8 @@ int main(int count, char **words)
         return dirty();
     if (strcmp(what, "litter") == 0)
         return litter();
+    if (strcmp(what, "tally") == 0)
+        return count > 2 ? tally(words[2], count > 3 ? words[3] : "") : 2;
     if (strcmp(what, "pressure") == 0)
         return wait_for_pressure();
     return (int)number;

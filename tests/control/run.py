@@ -16,6 +16,7 @@ import traceback
 import cases_life
 import cases_process
 import cases_socket
+import cases_volume
 import cases_words
 from host import Bench
 
@@ -43,7 +44,8 @@ def main():
     # What a shell has ignored for the background, hosts would ignore, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    cases = {name: case for module in (cases_words, cases_life, cases_process, cases_socket)
+    cases = {name: case for module in (cases_words, cases_life, cases_process, cases_socket,
+                                              cases_volume)
              for name, case in vars(module).items()
              if callable(case) and getattr(case, "__module__", "") == module.__name__
              and not name.startswith("_")}

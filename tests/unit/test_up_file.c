@@ -25,6 +25,9 @@ TestSuite(up_file, .fini = tidy);
 Test(up_file, takes_all_keys)
 {
     cr_assert(reads("metrics: 9100\n"
+                    "store: /a/store\n"
+                    "key-file: a/key\n"
+                    "key-on-same-disk: true\n"
                     "vms:\n"
                     "  web:\n"
                     "    module: app/web.wasm\n"
@@ -33,6 +36,7 @@ Test(up_file, takes_all_keys)
                     "    dirs:\n"
                     "      - ./www::/::ro\n"
                     "      - /tmp\n"
+                    "    volumes: ['v:/data:ro', 'w,size=1m,ephemeral']\n"
                     "    listen: [8080, '[::1]:81']\n"
                     "    quotas: {memory: 64m, cpu-time: 10s, cpus: 0.5}\n"
                     "    weight: 300\n"
@@ -61,6 +65,11 @@ Test(up_file, takes_all_keys)
     cr_expect(vm->dirs[0].read_only);
     cr_expect_str_eq(vm->dirs[1].path, "/tmp");
     cr_expect_str_eq(vm->dirs[1].guest, "/tmp");
+    cr_expect_str_eq(plan.store.path, "/a/store");
+    cr_expect_str_eq(plan.store.key_file, "/base/a/key");
+    cr_expect(plan.store.on_same_disk);
+    cr_expect_eq(vm->volumes.count, 2);
+    cr_expect_str_eq(vm->volumes.items[0], "v:/data:ro");
     cr_expect_str_eq(vm->listeners[0].address, "127.0.0.1:8080");
     cr_expect_str_eq(vm->listeners[1].address, "[::1]:81");
     cr_expect_eq(vm->limit[CORDON_MEMORY], 64 << 20);

@@ -392,3 +392,59 @@ Test(volume_store, never_opens_what_is_damaged)
         cn_volumes_close(&store);
     }
 }
+
+/* Hidden names, so that the walk goes into directories. */
+static void make_hidden(struct cn_mount *mount, const char *name, bool is_dir, uid_t user)
+{
+    char hidden[256];
+    cr_assert_eq(cn_name_hide(mount->grant.keys, name, hidden), CN_E_SUCCESS);
+    int fd = is_dir ? mkdirat(mount->dir, hidden, 0700)
+                    : openat(mount->dir, hidden, O_CREAT | O_WRONLY, 0600);
+    cr_assert_geq(fd, 0);
+    if (!is_dir)
+        close(fd);
+    cr_assert_eq(fchownat(mount->dir, hidden, user, user, 0), 0);
+}
+
+static uid_t owner_of(const struct cn_mount *mount, const char *name)
+{
+    char hidden[256];
+    struct stat stat;
+    cr_assert_eq(cn_name_hide(mount->grant.keys, name, hidden), CN_E_SUCCESS);
+    cr_assert_eq(fstatat(mount->dir, hidden, &stat, AT_SYMLINK_NOFOLLOW), 0);
+    return stat.st_uid;
+}
+
+Test(volume_store, gives_a_volume_to_who_uses_it_and_nothing_else)
+{
+    struct cn_mount *mount;
+    struct stat stat;
+    char foreign[96], hidden[256];
+    if (geteuid() != 0)
+        cr_skip_test("root alone can give files away");
+    begin();
+    create("a");
+    cr_assert_eq(cn_volumes_mount(&store, "a", &mount, &error), CN_OK);
+    cr_assert_eq(fstat(mount->dir, &stat), 0);
+    cr_assert_eq(stat.st_uid, 65534);
+    make_hidden(mount, "mine", false, 65534);
+    make_hidden(mount, "folder", true, 65534);
+    make_hidden(mount, "of root", false, 0); /* from a run without a sandbox */
+    make_hidden(mount, "of another", false, 77);
+    /* A file of root's that somebody has given a name in here. */
+    snprintf(foreign, sizeof foreign, "%s/foreign", top);
+    close(open(foreign, O_CREAT | O_WRONLY, 0600));
+    cr_assert_eq(cn_name_hide(mount->grant.keys, "foreign", hidden), CN_E_SUCCESS);
+    cr_assert_eq(linkat(AT_FDCWD, foreign, mount->dir, hidden, 0), 0);
+    cr_assert_eq(cn_mount_give_to(mount, 1234, 4321, &error), CN_OK, "%s", error.text);
+    cr_assert_eq(fstat(mount->dir, &stat), 0);
+    cr_assert_eq(stat.st_uid, 1234);
+    cr_assert_eq(stat.st_gid, 4321);
+    cr_assert_eq(owner_of(mount, "mine"), 1234);
+    cr_assert_eq(owner_of(mount, "folder"), 1234);
+    cr_assert_eq(owner_of(mount, "of root"), 1234);
+    cr_assert_eq(owner_of(mount, "of another"), 77);
+    cr_assert_eq(owner_of(mount, "foreign"), 0);
+    cn_volume_let_go(&mount->grant);
+    cn_volumes_close(&store);
+}
