@@ -17,8 +17,10 @@ cordon_host_t *cordon_host_new(cordon_error_t *error)
 
     if (host == NULL)
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
-    else
-        host->memory_limit = host->pot.size = CORDON_UNLIMITED;
+    if (host == NULL)
+        return NULL;
+    host->memory_limit = host->pot.size = CORDON_UNLIMITED;
+    cn_pends_init(&host->pends, cn_api_answer_dropped);
     return host;
 }
 
@@ -27,6 +29,7 @@ void cordon_host_free(cordon_host_t *host)
     if (host == NULL)
         return;
     cn_pool_free(host->pool);
+    cn_pends_release(&host->pends);
     if (host->has_fences)
         cn_fences_close(&host->fences);
     cn_free(cn_heap, host, sizeof *host);

@@ -19,6 +19,7 @@ struct cordon_host {
     uint64_t memory_limit; /* for loading one module */
     struct cn_pot pot;     /* memory of all its VMs */
     struct cn_pool *pool;  /* NULL until cordon_host_start */
+    struct cn_pends pends; /* host functions of its VMs that are answered later */
     struct cn_fences fences;
     bool has_fences;
 };
@@ -134,6 +135,7 @@ struct cordon_vm {
     bool is_started;     /* the host's workers have it */
     bool is_settled;     /* the fuel that a trap left unspent was given back */
     bool is_in_host;     /* a function of the embedder's is under way, that a guest called */
+    cordon_token_t pending; /* it has said that its answer comes later; or 0 */
     bool is_broken;      /* the guest cannot go on when that returns: */
     struct cn_error broken; /* why, unless vm.end says so */
 };
@@ -252,6 +254,20 @@ static inline void cn_api_leave_host(struct cordon_vm *vm, bool before)
 
 /* Why the guest ends, when is_broken says so after such a call. */
 enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread);
+
+/* What comes of such a call, of which is_broken or `pending` says that it has not simply returned
+ * with `status`. */
+enum cn_status cn_api_host_stopped(struct cordon_vm *vm, struct cn_thread *thread,
+                                   union cn_slot *slots, enum cn_status status);
+/* The call is made again: whether it waits for its answer, which it gets now if it is there. */
+static inline bool cn_api_host_waits(const struct cn_thread *thread)
+{
+    return thread->call_state.words[0] != 0;
+}
+enum cn_status cn_api_host_went_on(struct cordon_vm *vm, struct cn_thread *thread,
+                                   union cn_slot *slots);
+/* An answer comes too late. */
+void cn_api_answer_dropped(const struct cn_answer *answer);
 
 /* What there is for an import: of the VM's instances, of the linker's functions, of WASI. */
 bool cn_api_resolve(struct cordon_vm *vm, const struct cn_module *module, uint32_t import,

@@ -106,13 +106,17 @@ static enum cn_status call_raw(struct cn_thread *thread, void *env, union cn_slo
 {
     const struct cn_binding *binding = env;
     struct cordon_vm *vm = thread->user;
+
+    if (cn_api_host_waits(thread))
+        return cn_api_host_went_on(vm, thread, slots);
     bool before = cn_api_enter_host(vm);
-    bool is_done = binding->raw(binding->user, vm, &slots[0].u64);
+    enum cn_status status =
+        binding->raw(binding->user, vm, &slots[0].u64) ? CN_OK : CN_TRAP_HOST;
 
     cn_api_leave_host(vm, before);
-    if (vm->is_broken)
-        return cn_api_host_broke(vm, thread);
-    return is_done ? CN_OK : CN_TRAP_HOST;
+    if (vm->is_broken || vm->pending != 0)
+        return cn_api_host_stopped(vm, thread, slots, status);
+    return status;
 }
 
 bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *name,

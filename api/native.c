@@ -312,8 +312,10 @@ enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot
     void *arguments[CN_SIGN_MAX];
     union result result = {0};
     enum cn_status status = CN_OK;
-    bool before = cn_api_enter_host(vm);
 
+    if (cn_api_host_waits(thread))
+        return cn_api_host_went_on(vm, thread, slots);
+    bool before = cn_api_enter_host(vm);
     if (native->is_plain) {
         for (uint32_t i = 0; i < native->sign.count; i++)
             arguments[i] = &slots[i];
@@ -322,8 +324,8 @@ enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot
         status = call_with_places(thread, native, slots, &result);
     }
     cn_api_leave_host(vm, before);
-    if (status == CN_OK && vm->is_broken)
-        status = cn_api_host_broke(vm, thread);
+    if (vm->is_broken || vm->pending != 0)
+        return cn_api_host_stopped(vm, thread, slots, status);
     if (status == CN_OK)
         take_result(native->sign.result, &result, slots);
     return status;

@@ -14,6 +14,18 @@ static void interrupt(struct cn_vm *vm)
         cn_pool_poke(pool, &vm->seat);
 }
 
+void cn_vm_go_on(struct cn_vm *vm)
+{
+    struct cn_waiter *waiter = atomic_load(&vm->shared_waiter);
+
+    atomic_store(&vm->is_answered, true);
+    if (waiter != NULL)
+        cn_waiter_interrupt(waiter);
+    struct cn_pool *pool = atomic_load(&vm->pool);
+    if (pool != NULL)
+        cn_pool_wake(pool, &vm->seat); /* in its turn: it is no reason to hurry */
+}
+
 void cn_vm_kill(struct cn_vm *vm, int signal)
 {
     int nobody = 0;

@@ -586,6 +586,14 @@ void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat)
     errno = before;
 }
 
+void cn_pool_wake(struct cn_pool *pool, struct cn_seat *seat)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (is_seated(pool, seat))
+        wake(pool, seat);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void cn_pool_poke_watching(void *context)
 {
     struct cn_pool *pool = context;

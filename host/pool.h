@@ -87,6 +87,10 @@ CN_CHECKED enum cn_status cn_pool_set(struct cn_pool *pool, struct cn_seat *seat
 /* It gets a turn soon, whatever it waits for. From signal handlers, too. */
 void cn_pool_poke(struct cn_pool *pool, struct cn_seat *seat);
 
+/* What it waits for has happened; nothing happens when the seat is over. Not from signal
+ * handlers. */
+void cn_pool_wake(struct cn_pool *pool, struct cn_seat *seat);
+
 /* So do all that are watching. `pool` is a struct cn_pool. */
 void cn_pool_poke_watching(void *pool);
 

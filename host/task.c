@@ -164,6 +164,7 @@ static void unpark_all(struct cn_vm *vm)
 {
     struct cn_task *task = &vm->first_task;
 
+    atomic_store(&vm->is_answered, false); /* before they look */
     cn_wasi_resume(vm->wasi);
     do
         task->is_parked = false;
@@ -195,7 +196,9 @@ bool cn_task_any_ready(struct cn_vm *vm, uint64_t *until_ns)
 
 bool cn_task_next(struct cn_vm *vm, uint64_t *until_ns)
 {
-    if (vm->parked_count > 0 && (cn_wasi_has_events(vm->wasi) || cn_wasi_has_news(vm->wasi)))
+    if (vm->parked_count > 0 &&
+        (atomic_load(&vm->is_answered) || cn_wasi_has_events(vm->wasi) ||
+         cn_wasi_has_news(vm->wasi)))
         unpark_all(vm);
     struct cn_task *task = find_ready(vm, until_ns);
     if (task == NULL && vm->parked_count > 0) {

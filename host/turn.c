@@ -261,7 +261,8 @@ static enum cn_turn next_turn(struct cn_vm *vm, uint64_t *until_ns)
 {
     if (vm->end.kind != CN_END_NONE)
         return CN_TURN_OVER;
-    if (cn_task_any_ready(vm, until_ns) || (vm->parked_count > 0 && cn_wasi_has_news(vm->wasi)))
+    if (cn_task_any_ready(vm, until_ns) ||
+        (vm->parked_count > 0 && (atomic_load(&vm->is_answered) || cn_wasi_has_news(vm->wasi))))
         return CN_TURN_AGAIN;
     return vm->parked_count > 0 ? CN_TURN_PARKED : CN_TURN_WAIT;
 }

@@ -37,6 +37,7 @@ void cn_vm_leave(struct cn_vm *vm)
 /* What is quickly done, and comes first: whoever uses memory is gone. */
 static void close_down(struct cn_vm *vm)
 {
+    cn_pend_drop_all(vm);
     cn_wasi_free(vm->wasi);
     if (vm->store != NULL)
         cn_task_drop_all(vm);
@@ -97,6 +98,7 @@ void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *ar
 
 void cn_vm_finish(struct cn_vm *vm)
 {
+    cn_pend_drop_all(vm);
     vm->wall_end_ns = cn_clock_ns(CLOCK_MONOTONIC);
     cn_vm_leave(vm);
 }

@@ -12,6 +12,7 @@
 
 #include "governor/bucket.h"
 #include "governor/pace.h"
+#include "host/pend.h"
 #include "host/pool.h"
 #include "host/task.h"
 #include "shim/wasi.h"
@@ -83,6 +84,9 @@ struct cn_vm {
     void (*ended)(struct cn_vm *vm);
     void (*blocks)(struct cn_vm *vm); /* where another process gives the turns: tells it */
     void *blocks_context;
+    struct cn_pends *pends;        /* where calls stand that are answered later, while there are */
+    uint32_t first_pend;           /* one of these */
+    _Atomic bool is_answered;      /* one of them, since the parked ones were last tried */
     struct cn_waiter *waiter;      /* once something had to wait */
     _Atomic int kill_signal;       /* 0: nobody asked */
     _Atomic bool is_paused;
@@ -143,6 +147,9 @@ void cn_vm_blocks(void *vm);
 /* From any thread, or a signal handler: the guest ends at its next safepoint, or at once when it
  * waits. `signal` is what cn_end reports, above 0. */
 void cn_vm_kill(struct cn_vm *vm, int signal);
+
+/* From any thread, while the VM cannot end: a host call of its can go on. */
+void cn_vm_go_on(struct cn_vm *vm);
 
 /* From any thread: the guest stops at its next safepoint until resumed. */
 void cn_vm_pause(struct cn_vm *vm, bool paused);

@@ -198,6 +198,34 @@ CORDON_API bool cordon_bind_raw(cordon_linker_t *linker, const char *module, con
  * Of several the first counts. Returns false, for raw functions to return. */
 CORDON_API bool cordon_vm_trap(cordon_vm_t *vm, const char *text);
 
+/* From within a host function: its answer comes later. When it returns the guest waits, and other
+ * VMs run, until somebody completes the call; what the function returns then counts for nothing,
+ * unless it traps. Copies and views that it was given are gone as always, and `*word` is copied
+ * back when it returns. Kill, pause and CORDON_TIMEOUT work on the guest meanwhile as on one that
+ * sleeps, and other threads of the guest run on.
+ *
+ * The token stands for this one call. It may be completed before the function has returned. 0 when
+ * the call cannot wait: outside of a host function, for a second time in one call, where the
+ * guest's memory quota has no room for some 300 bytes, or beneath a function of C's that cannot be
+ * suspended. */
+typedef uint64_t cordon_token_t;
+CORDON_API cordon_token_t cordon_vm_pend(cordon_vm_t *vm);
+
+/* Complete the call, from any thread: the guest goes on with that result (NULL for a function
+ * without one), or traps with the text, which is copied. Each token once; CORDON_MISUSE when it
+ * was completed already or its VM is over, and when the function has a result of another type (the
+ * call then waits on). A VM may be killed or freed meanwhile, but the host must be there. */
+CORDON_API bool cordon_complete(cordon_host_t *host, cordon_token_t token,
+                                const cordon_value_t *result, cordon_error_t *error);
+CORDON_API bool cordon_complete_trap(cordon_host_t *host, cordon_token_t token, const char *text,
+                                     cordon_error_t *error);
+/* So too, but by a function that is called like a raw host function in place of the first, by
+ * whoever runs the VM then: with the arguments as that has left them, it may write to the guest's
+ * memory, trap, or wait for something else by cordon_vm_pend. It is called exactly once; where the
+ * VM ended before, with NULL for `vm` and `slots`, so that it can give back what is `user`'s. */
+CORDON_API bool cordon_complete_with(cordon_host_t *host, cordon_token_t token,
+                                     cordon_raw_fn function, void *user, cordon_error_t *error);
+
 /* The guest's memory 0 and its size in bytes, for host functions that are given addresses in
  * it: that of the module that calls; NULL and 0 when it has none. Check every address against the
  * size. Valid until the guest runs again. */

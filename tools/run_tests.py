@@ -149,6 +149,7 @@ def suites(quick):
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),
+        ('library-tsan', ['tests/embed/tsan.py'], False),
         ('manual', ['tests/manual/run.py'], True),
         ('guide', ['tests/manual/guide.py', 'build'], True),
         ('python', ['tests/python/run.py', 'build'], True),
