@@ -110,6 +110,7 @@ static void set_started(struct cordon_vm *vm, bool is_started)
 {
     pthread_mutex_lock(&vm->ended_lock);
     vm->is_started = is_started;
+    atomic_store(&vm->is_busy, is_started);
     pthread_cond_broadcast(&vm->ended_cond);
     pthread_mutex_unlock(&vm->ended_lock);
 }
@@ -133,11 +134,13 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
 
     if (vm->host->pool == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start");
-    if (cn_api_is_started(vm))
-        return cn_api_fail(error, CORDON_MISUSE, "the VM has been started already");
+    if (cn_api_begin_call(vm) != CN_WAY_TOP)
+        return cn_api_fail(error, CORDON_MISUSE, "the VM runs already");
     uint32_t were_initialized = vm->initialized_count;
-    if (!cn_api_program(vm, &calls, &count, error))
+    if (!cn_api_program(vm, &calls, &count, error)) {
+        cn_api_end_call(vm, CN_WAY_TOP);
         return false;
+    }
     set_started(vm, true);
     vm->done = done;
     vm->done_user = user;

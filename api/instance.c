@@ -144,7 +144,7 @@ cordon_instance_t *cordon_vm_add(cordon_vm_t *vm, const char *name, cordon_modul
     const struct cn_vm *inner = &vm->vm;
     const char *why = NULL;
 
-    if (cn_api_is_started(vm) || vm->is_in_host)
+    if (atomic_load(&vm->is_busy))
         why = "the guest is running";
     else if (inner->end.kind != CN_END_NONE && inner->end.kind != CN_END_DONE)
         why = "the guest has ended";

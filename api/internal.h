@@ -134,7 +134,9 @@ struct cordon_vm {
     void *done_user;
     bool is_started;     /* the host's workers have it */
     bool is_settled;     /* the fuel that a trap left unspent was given back */
-    bool is_in_host;     /* a function of the embedder's is under way, that a guest called */
+    _Atomic bool is_busy;   /* a run or a call is under way, or workers have it */
+    _Atomic uintptr_t host_thread; /* the thread in which a function of the embedder's is under
+                                      way, that the guest has called; or 0 */
     cordon_token_t pending; /* it has said that its answer comes later; or 0 */
     bool is_broken;      /* the guest cannot go on when that returns: */
     struct cn_error broken; /* why, unless vm.end says so */
@@ -238,25 +240,42 @@ struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_binding 
 /* The cn_host_fn of such a function; env is the binding. */
 enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot *slots);
 
-/* Around a call of the embedder's function: whether one is under way already, to be given back. */
-static inline bool cn_api_enter_host(struct cordon_vm *vm)
-{
-    bool before = vm->is_in_host;
+/* A call of the embedder's function: what is to be given back after it, as it may be beneath
+ * another one. */
+struct cn_host_call {
+    uintptr_t thread;
+    cordon_token_t pending;
+};
 
-    vm->is_in_host = true;
-    return before;
+static inline void cn_api_enter_host(struct cordon_vm *vm, struct cn_host_call *call)
+{
+    call->thread = atomic_load_explicit(&vm->host_thread, memory_order_relaxed);
+    call->pending = vm->pending;
+    vm->pending = 0;
+    atomic_store_explicit(&vm->host_thread, (uintptr_t)pthread_self(), memory_order_relaxed);
 }
 
-static inline void cn_api_leave_host(struct cordon_vm *vm, bool before)
+/* Whether the function has simply returned; else cn_api_host_stopped says what comes of that. It is
+ * for the caller to give back `pending`. */
+static inline bool cn_api_leave_host(struct cordon_vm *vm, const struct cn_host_call *call)
 {
-    vm->is_in_host = before;
+    atomic_store_explicit(&vm->host_thread, call->thread, memory_order_relaxed);
+    return !vm->is_broken && vm->pending == 0 && vm->vm.end.kind == CN_END_NONE;
 }
 
-/* Why the guest ends, when is_broken says so after such a call. */
+/* Whether the caller is such a function. */
+static inline bool cn_api_is_in_host(struct cordon_vm *vm)
+{
+    return atomic_load_explicit(&vm->host_thread, memory_order_relaxed) ==
+           (uintptr_t)pthread_self();
+}
+
+/* From within such a function: the guest will trap when it returns. The first one counts. */
+void cn_api_break(struct cordon_vm *vm, enum cn_status trap, const char *text);
+/* Why the guest ends, when it may not go on after such a call. */
 enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread);
 
-/* What comes of such a call, of which is_broken or `pending` says that it has not simply returned
- * with `status`. */
+/* What comes of such a call when it has not simply returned with `status`. */
 enum cn_status cn_api_host_stopped(struct cordon_vm *vm, struct cn_thread *thread,
                                    union cn_slot *slots, enum cn_status status);
 /* The call is made again: whether it waits for its answer, which it gets now if it is there. */
@@ -272,5 +291,24 @@ void cn_api_answer_dropped(const struct cn_answer *answer);
 /* What there is for an import: of the VM's instances, of the linker's functions, of WASI. */
 bool cn_api_resolve(struct cordon_vm *vm, const struct cn_module *module, uint32_t import,
                     struct cn_extern *result, cordon_error_t *error);
+
+/* How a guest can be called from where the caller is now. */
+enum cn_way {
+    CN_WAY_NONE,    /* not at all: another thread uses the VM */
+    CN_WAY_TOP,     /* nothing of it is under way; cn_api_end_call must follow */
+    CN_WAY_BENEATH, /* from within a host function that the guest has called */
+};
+enum cn_way cn_api_begin_call(struct cordon_vm *vm);
+void cn_api_end_call(struct cordon_vm *vm, enum cn_way way);
+
+/* Makes the call; true when it has returned. Otherwise vm->vm.end says why not, or is_broken. */
+bool cn_api_call(struct cordon_vm *vm, enum cn_way way, struct cn_func *func,
+                 const union cn_slot *arguments, union cn_slot *results);
+/* Runs what has to run before the first call; vm->vm.end says how that went. False when there was
+ * no memory for that. */
+bool cn_api_initialize(struct cordon_vm *vm);
+
+/* Fills the public result from how such a call ended. */
+void cn_api_call_result(struct cordon_vm *vm, bool has_returned, cordon_result_t *result);
 
 #endif

@@ -95,27 +95,27 @@ bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
 enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread)
 {
     /* Where the VM has ended already, beneath the function, that stands. */
-    if (vm->vm.end.kind == CN_END_NONE) {
-        thread->error = vm->broken;
-        vm->is_broken = false;
-    }
-    return CN_TRAP_HOST;
+    if (vm->vm.end.kind != CN_END_NONE)
+        return CN_TRAP_HOST;
+    thread->error = vm->broken;
+    vm->is_broken = false;
+    return vm->broken.status;
 }
 
 static enum cn_status call_raw(struct cn_thread *thread, void *env, union cn_slot *slots)
 {
     const struct cn_binding *binding = env;
     struct cordon_vm *vm = thread->user;
+    struct cn_host_call call;
 
     if (cn_api_host_waits(thread))
         return cn_api_host_went_on(vm, thread, slots);
-    bool before = cn_api_enter_host(vm);
+    cn_api_enter_host(vm, &call);
     enum cn_status status =
         binding->raw(binding->user, vm, &slots[0].u64) ? CN_OK : CN_TRAP_HOST;
-
-    cn_api_leave_host(vm, before);
-    if (vm->is_broken || vm->pending != 0)
-        return cn_api_host_stopped(vm, thread, slots, status);
+    if (!cn_api_leave_host(vm, &call))
+        status = cn_api_host_stopped(vm, thread, slots, status);
+    vm->pending = call.pending;
     return status;
 }
 
@@ -134,12 +134,17 @@ bool cordon_bind_raw(cordon_linker_t *linker, const char *module, const char *na
     return offer(linker, binding);
 }
 
+void cn_api_break(struct cordon_vm *vm, enum cn_status trap, const char *text)
+{
+    if (!cn_api_is_in_host(vm) || vm->is_broken)
+        return;
+    vm->is_broken = true;
+    cn_fail(&vm->broken, trap, CN_NO_OFFSET, "%s", text);
+}
+
 bool cordon_vm_trap(cordon_vm_t *vm, const char *text)
 {
-    if (vm->is_in_host && !vm->is_broken) {
-        vm->is_broken = true;
-        cn_fail(&vm->broken, CN_TRAP_HOST, CN_NO_OFFSET, "%s", text);
-    }
+    cn_api_break(vm, CN_TRAP_HOST, text);
     return false;
 }
 

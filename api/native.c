@@ -10,6 +10,7 @@ struct cn_native {
     const struct cn_binding *binding;
     struct cn_sign sign;
     bool is_plain; /* numbers alone: the guest's slots will do */
+    bool has_views; /* the function has pointers into the guest's memory */
     ffi_cif cif;
     ffi_type **types; /* of the parameters in C */
 };
@@ -41,6 +42,8 @@ static uint32_t list_types(struct cn_native *native)
         const struct cn_sign_part *part = &native->sign.parts[i];
         bool is_number = cn_sign_is_number(part->word) && !part->is_pointer;
         native->is_plain = native->is_plain && is_number;
+        native->has_views = native->has_views || part->word == CN_SIGN_BUF ||
+                            part->word == CN_SIGN_PTR;
         native->types[count++] =
             is_number ? ffi_type_of(cn_sign_valtype(part->word)) : &ffi_type_pointer;
         if (part->word == CN_SIGN_BUF)
@@ -297,7 +300,9 @@ static enum cn_status call_with_places(struct cn_thread *thread, struct cn_nativ
     for (uint32_t i = 0; i < native->sign.count && status == CN_OK; i++)
         status = pass(&passing, i);
     if (status == CN_OK) {
+        thread->store->pins += native->has_views; /* whoever it calls */
         ffi_call(&native->cif, native->function, result, passing.arguments);
+        thread->store->pins -= native->has_views;
         give_back(&passing);
     }
     drop_strings(&passing);
@@ -312,10 +317,11 @@ enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot
     void *arguments[CN_SIGN_MAX];
     union result result = {0};
     enum cn_status status = CN_OK;
+    struct cn_host_call call;
 
     if (cn_api_host_waits(thread))
         return cn_api_host_went_on(vm, thread, slots);
-    bool before = cn_api_enter_host(vm);
+    cn_api_enter_host(vm, &call);
     if (native->is_plain) {
         for (uint32_t i = 0; i < native->sign.count; i++)
             arguments[i] = &slots[i];
@@ -323,10 +329,10 @@ enum cn_status cn_native_call(struct cn_thread *thread, void *env, union cn_slot
     } else {
         status = call_with_places(thread, native, slots, &result);
     }
-    cn_api_leave_host(vm, before);
-    if (vm->is_broken || vm->pending != 0)
-        return cn_api_host_stopped(vm, thread, slots, status);
-    if (status == CN_OK)
+    if (!cn_api_leave_host(vm, &call))
+        status = cn_api_host_stopped(vm, thread, slots, status);
+    else if (status == CN_OK)
         take_result(native->sign.result, &result, slots);
+    vm->pending = call.pending;
     return status;
 }

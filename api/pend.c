@@ -19,8 +19,12 @@ cordon_token_t cordon_vm_pend(cordon_vm_t *vm)
 {
     struct cn_thread *thread = vm->vm.thread;
 
-    if (!vm->is_in_host || vm->pending != 0 || thread->host_call == NULL)
+    if (!cn_api_is_in_host(vm) || vm->pending != 0 || thread->host_call == NULL)
         return 0;
+    if (vm->vm.nest.depth > 0) {
+        cn_api_break(vm, CN_TRAP_SUSPEND, cn_status_text(CN_TRAP_SUSPEND));
+        return 0;
+    }
     vm->pending = cn_pend_open(&vm->host->pends, &vm->vm, thread->host_call->type);
     return vm->pending;
 }
@@ -35,9 +39,10 @@ static enum cn_status give(struct cordon_vm *vm, struct cn_thread *thread,
         memcpy(slots, answer->slots, thread->host_call->type->result_slots * sizeof *slots);
         return CN_OK;
     }
-    bool before = cn_api_enter_host(vm);
+    struct cn_host_call call;
+    cn_api_enter_host(vm, &call);
     bool is_done = function_of(answer)(answer->user, vm, &slots[0].u64);
-    cn_api_leave_host(vm, before);
+    (void)cn_api_leave_host(vm, &call); /* what it wants is looked at by the caller */
     return is_done ? CN_OK : CN_TRAP_HOST;
 }
 
@@ -50,7 +55,7 @@ static enum cn_status after(struct cordon_vm *vm, struct cn_thread *thread, enum
     uint64_t token = vm->pending;
 
     vm->pending = 0;
-    if (vm->is_broken)
+    if (vm->is_broken || vm->vm.end.kind != CN_END_NONE)
         status = cn_api_host_broke(vm, thread);
     if (token == 0)
         return status;

@@ -38,9 +38,13 @@ static void describe_frame(struct cordon_vm *vm, const struct cn_frame *frame,
 static void describe_frames(struct cordon_vm *vm, cordon_result_t *result)
 {
     struct cn_frame frames[CORDON_FRAMES_MAX];
+    const struct cn_thread *thread;
+    uint32_t count = 0;
 
-    result->frame_count = cn_thread_frames(vm->vm.thread, frames, CORDON_FRAMES_MAX);
-    for (uint32_t i = 0; i < result->frame_count; i++)
+    for (uint32_t i = 0; (thread = cn_vm_end_thread(&vm->vm, i)) != NULL; i++)
+        count += cn_thread_frames(thread, frames + count, CORDON_FRAMES_MAX - count);
+    result->frame_count = count;
+    for (uint32_t i = 0; i < count; i++)
         describe_frame(vm, &frames[i], &result->frames[i]);
 }
 
@@ -53,7 +57,7 @@ static void refund_unspent(struct cordon_vm *vm)
     if (vm->is_settled)
         return;
     vm->is_settled = true;
-    if (cn_thread_frames(vm->vm.thread, &frame, 1) != 1 || frame.code->bytes == NULL)
+    if (cn_thread_frames(cn_vm_end_thread(&vm->vm, 0), &frame, 1) != 1 || frame.code->bytes == NULL)
         return;
     struct cordon_module *module = cn_api_module_of(vm, frame.instance->program);
     if (module != NULL && cn_api_origin(module, &frame, &origin) &&
@@ -85,7 +89,7 @@ static void result_of_trap(struct cordon_vm *vm, cordon_result_t *result)
     result->end = CORDON_END_TRAP;
     result->exit_code = 134;
     if (vm->vm.end.error.status == CN_TRAP_STACK_OVERFLOW)
-        result->quota = stack_quota(vm->vm.thread);
+        result->quota = stack_quota(cn_vm_end_thread(&vm->vm, 0));
     snprintf(result->message, sizeof result->message, "%s", vm->vm.end.error.text);
     describe_frames(vm, result);
     refund_unspent(vm);

@@ -173,6 +173,17 @@ static bool make_calls(struct cordon_vm *vm, struct cn_func *const *calls, uint3
     return true;
 }
 
+bool cn_api_initialize(struct cordon_vm *vm)
+{
+    struct cn_func **calls;
+    uint32_t count;
+
+    if (!cn_api_initial_calls(vm, false, &calls, &count))
+        return false;
+    make_calls(vm, calls, count);
+    return true;
+}
+
 static bool no_memory(cordon_error_t *error)
 {
     return cn_api_fail(error, CORDON_QUOTA, "no memory left");
@@ -204,13 +215,15 @@ bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *err
     struct cn_func **calls;
     uint32_t count;
 
-    if (cn_api_is_started(vm))
-        return cn_api_fail(error, CORDON_MISUSE, "the host's workers run the VM");
-    if (!cn_api_program(vm, &calls, &count, error))
-        return false;
-    make_calls(vm, calls, count);
-    cn_api_result(vm, result);
-    return true;
+    if (cn_api_begin_call(vm) != CN_WAY_TOP)
+        return cn_api_fail(error, CORDON_MISUSE, "the VM runs already");
+    bool is_program = cn_api_program(vm, &calls, &count, error);
+    if (is_program) {
+        make_calls(vm, calls, count);
+        cn_api_result(vm, result);
+    }
+    cn_api_end_call(vm, CN_WAY_TOP);
+    return is_program;
 }
 
 /* A type of the function's, in the store's terms. Those of the host name no defined types. */
@@ -227,6 +240,7 @@ struct invocation {
     uint32_t argument_count;
     cordon_value_t *results;
     uint32_t result_room;
+    cordon_result_t *result;
 };
 
 static bool arguments_fit(const struct cordon_vm *vm, const struct invocation *given,
@@ -245,32 +259,29 @@ static bool arguments_fit(const struct cordon_vm *vm, const struct invocation *g
                                given->name, cn_functype_print(type, text, sizeof text), count);
 }
 
-/* Runs what has to be run before, and then the function. Slots have room for arguments and
- * results. */
-static bool invoke_with(cordon_vm_t *vm, const struct invocation *given, union cn_slot *slots,
-                        cordon_error_t *error)
+/* Slots have room for arguments and results. */
+static bool invoke_with(cordon_vm_t *vm, enum cn_way way, const struct invocation *given,
+                        union cn_slot *slots, cordon_error_t *error)
 {
     const struct cn_functype *type = given->func->type;
     const cn_valtype *types = cn_functype_results(type);
-    struct cn_func **calls;
-    uint32_t call_count, at = 0;
+    uint32_t at = 0;
     bool taken = true;
 
-    if (!cn_api_initial_calls(vm, false, &calls, &call_count))
-        return no_memory(error);
     for (uint32_t i = 0; i < given->argument_count; i++)
         at += cn_api_put_value(slots + at, &given->arguments[i]);
-    if (make_calls(vm, calls, call_count))
-        cn_vm_call(&vm->vm, given->func, slots, slots + at);
-    for (uint32_t i = 0; vm->vm.end.kind == CN_END_DONE && i < type->result_count; i++) {
+    bool has_returned = cn_api_call(vm, way, given->func, slots, slots + at);
+    for (uint32_t i = 0; has_returned && i < type->result_count; i++) {
         taken = cn_api_take_value(vm->vm.store, slots + at, types[i], &given->results[i]) && taken;
         at += cn_valtype_slots(types[i]);
     }
+    cn_api_call_result(vm, has_returned, given->result);
     return taken || cn_api_fail(error, CORDON_QUOTA, "no memory left to keep a reference");
 }
 
-static bool invoke(cordon_vm_t *vm, const struct invocation *given, cordon_result_t *result,
-                   cordon_error_t *error)
+/* Runs what has to be run before, and then the function. */
+static bool invoke_in(cordon_vm_t *vm, enum cn_way way, const struct invocation *given,
+                      cordon_error_t *error)
 {
     const struct cn_functype *type = given->func->type;
     uint32_t count =
@@ -280,11 +291,20 @@ static bool invoke(cordon_vm_t *vm, const struct invocation *given, cordon_resul
         return false;
     uint32_t room = type->param_slots + type->result_slots;
     union cn_slot *slots = cn_alloc_array(cn_heap, room, sizeof *slots);
-    if (slots == NULL)
-        return no_memory(error);
-    bool is_done = invoke_with(vm, given, slots, error);
+    bool is_ready = slots != NULL && (way == CN_WAY_BENEATH || cn_api_initialize(vm));
+    bool is_done = is_ready ? invoke_with(vm, way, given, slots, error) : no_memory(error);
     cn_free(cn_heap, slots, room * sizeof *slots);
-    cn_api_result(vm, result);
+    return is_done;
+}
+
+static bool invoke(cordon_vm_t *vm, const struct invocation *given, cordon_error_t *error)
+{
+    enum cn_way way = cn_api_begin_call(vm);
+
+    if (way == CN_WAY_NONE)
+        return cn_api_fail(error, CORDON_MISUSE, "another thread uses the VM");
+    bool is_done = invoke_in(vm, way, given, error);
+    cn_api_end_call(vm, way);
     return is_done;
 }
 
@@ -294,11 +314,11 @@ bool cordon_instance_invoke(cordon_instance_t *instance, const char *name,
                             cordon_result_t *result, cordon_error_t *error)
 {
     const struct invocation given = {cn_api_export_func(instance, name), name, arguments,
-                                     argument_count, results, result_room};
+                                     argument_count, results, result_room, result};
 
     if (given.func == NULL)
         return cn_api_fail(error, CORDON_NO_EXPORT, "the module exports no function %s", name);
-    return invoke(instance->vm, &given, result, error);
+    return invoke(instance->vm, &given, error);
 }
 
 bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,
@@ -316,11 +336,11 @@ bool cordon_vm_call(cordon_vm_t *vm, const cordon_value_t *func, const cordon_va
                     cordon_result_t *result, cordon_error_t *error)
 {
     const struct invocation given = {func->ref, "that is referred to", arguments, argument_count,
-                                     results, result_room};
+                                     results, result_room, result};
 
     if (func->type != CORDON_FUNCREF || func->ref == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "it refers to no function");
-    return invoke(vm, &given, result, error);
+    return invoke(vm, &given, error);
 }
 
 /* ------------------------------------------------------------------ figures and memory */
@@ -334,7 +354,7 @@ void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
 
 void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size)
 {
-    const struct cn_memory *memory = vm->is_in_host     ? vm->vm.thread->memory
+    const struct cn_memory *memory = cn_api_is_in_host(vm) ? vm->vm.thread->memory
                                      : vm->main != NULL ? vm->vm.instance->memories[0]
                                                         : NULL;
 

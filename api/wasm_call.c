@@ -13,15 +13,6 @@
 
 /* ------------------------------------------------------------------ running */
 
-static struct cn_thread *thread_of(wasm_store_t *store)
-{
-    struct cn_thread **thread = &store->threads[store->depth];
-
-    if (*thread == NULL && cn_thread_new(store->store, STACK_SIZE, thread) != CN_OK)
-        return NULL;
-    return *thread;
-}
-
 static void sleep_ns(uint64_t ns)
 {
     struct timespec left = {.tv_sec = (time_t)(ns / 1000000000),
@@ -75,17 +66,17 @@ static wasm_trap_t *go(wasm_store_t *store, struct cn_thread *thread)
 
 wasm_trap_t *cn_wasm_run(wasm_store_t *store, struct cn_func *func, union cn_slot *slots)
 {
-    if (store->depth == CN_WASM_DEPTH_MAX)
+    struct cn_thread *thread;
+    wasm_trap_t *trap = NULL;
+
+    if (cn_nest_enter(&store->nest, store->store, STACK_SIZE, &thread) != CN_OK)
         return cn_wasm_trap(store, "%s", cn_status_text(CN_TRAP_STACK_OVERFLOW));
-    struct cn_thread *thread = thread_of(store);
-    if (thread == NULL)
-        return cn_wasm_trap(store, "no memory left for a call stack");
     enum cn_status status = cn_thread_call(thread, func, slots);
-    if (status != CN_OK)
-        return cn_wasm_trap(store, "%s", cn_status_text(status));
-    store->depth++;
-    wasm_trap_t *trap = go(store, thread);
-    store->depth--;
+    if (status == CN_OK)
+        trap = go(store, thread);
+    else
+        trap = cn_wasm_trap(store, "%s", cn_status_text(status));
+    cn_nest_leave(&store->nest);
     if (trap == NULL)
         memcpy(slots, thread->stack, func->type->result_slots * sizeof *slots);
     return trap;

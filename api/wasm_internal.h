@@ -63,9 +63,6 @@ struct wasm_host_func {
     void (*finalizer)(void *);
 };
 
-/* Calls may be nested so deep: each takes some of the C stack. */
-#define CN_WASM_DEPTH_MAX 200
-
 struct wasm_store_t {
     wasm_engine_t *engine;
     struct cn_account account; /* without limits */
@@ -73,8 +70,7 @@ struct wasm_store_t {
     struct cn_store *store;
     struct wasm_host_func *funcs;
     struct wasm_kept_code *kept;
-    struct cn_thread *threads[CN_WASM_DEPTH_MAX]; /* one per depth, made when it is reached */
-    uint32_t depth;            /* calls under way */
+    struct cn_nest nest;       /* calls under way */
     bool is_deleted;           /* by the embedder */
     bool is_ending;            /* finalizers are being called */
     wasm_trap_t *pending;      /* what a callback has returned, on its way to wasm_func_call */

@@ -124,8 +124,7 @@ static void end_store(wasm_store_t *store)
     store->is_ending = true;
     while (store->first != NULL || store->funcs != NULL)
         finalize(store);
-    for (uint32_t i = 0; i < CN_WASM_DEPTH_MAX; i++)
-        cn_thread_free(store->threads[i]);
+    cn_nest_free(&store->nest);
     cn_store_free(store->store);
     for (struct wasm_kept_code *kept = store->kept; kept != NULL; kept = kept->next)
         cn_wasm_code_release(kept->code);

@@ -3,6 +3,8 @@
  * that many VMs share. */
 #include "host/turn.h"
 
+#include <string.h>
+
 #include "host/clock.h"
 
 /* How often the test mode preempts between two looks at the clocks. */
@@ -140,15 +142,25 @@ static void after_host_call(void *context, struct cn_thread *thread)
     thread->fuel = 0;
 }
 
+/* Charges what the thread has used of its fuel since the last time. */
+static uint64_t charge_fuel(struct cn_vm *vm)
+{
+    int64_t left = vm->thread->fuel + vm->withheld_fuel;
+    uint64_t spent = (uint64_t)(vm->part_fuel - left);
+
+    cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, spent);
+    vm->part_fuel = left;
+    return spent;
+}
+
 /* Runs for so much fuel at most, and charges what of it was used. */
 static enum cn_stop run_part(struct cn_vm *vm, int64_t fuel, uint64_t *used)
 {
+    vm->part_fuel = fuel;
     vm->withheld_fuel = 0;
     enum cn_stop stop = cn_thread_run(vm->thread, fuel);
-    uint64_t spent = (uint64_t)(fuel - vm->thread->fuel - vm->withheld_fuel);
 
-    cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, spent);
-    *used += spent;
+    *used += charge_fuel(vm);
     return stop;
 }
 
@@ -228,6 +240,8 @@ static void add_code(struct cn_vm *vm)
 /* What follows a stop; vm->end is set when the run is over. */
 static void after_stop(struct cn_vm *vm, enum cn_stop stop)
 {
+    if (vm->end.kind != CN_END_NONE)
+        return; /* beneath a host function: what comes of that is not the reason */
     switch (stop) {
     case CN_STOP_DONE:
         if (!cn_task_returned(vm))
@@ -286,4 +300,115 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
     if (*until_ns > deadline)
         *until_ns = deadline;
     return turn;
+}
+
+/* ------------------------------------------------------------------ beneath host functions */
+
+/* A part of a slice, as between two looks at the clocks. */
+static int64_t next_part(struct cn_vm *vm)
+{
+    int64_t slice = next_slice(vm), part = slice / PARTS + 1;
+    int64_t due = (int64_t)cn_thread_due(vm->thread);
+
+    if (part < due)
+        part = due;
+    return part < slice ? part : slice;
+}
+
+/* A look at the clocks before many short calls cost much more than they seem to: each counts as
+ * a sixteenth of a part besides what it uses. */
+static bool may_begin(struct cn_vm *vm)
+{
+    if (vm->unseen_fuel > 0)
+        return !is_killed(vm);
+    if (!may_go_on(vm))
+        return false;
+    vm->unseen_fuel = vm->pace.fuel_per_slice / PARTS + 1;
+    return true;
+}
+
+static void run_to_end(struct cn_vm *vm)
+{
+    uint64_t used = 0;
+    enum cn_stop stop;
+
+    do {
+        stop = run_part(vm, next_part(vm), &used);
+        if (stop == CN_STOP_PARKED && vm->end.kind == CN_END_NONE)
+            cn_vm_end_by_status(vm, CN_TRAP_SUSPEND);
+        else if (stop != CN_STOP_DONE)
+            after_stop(vm, stop);
+    } while (stop != CN_STOP_DONE && may_go_on(vm));
+    vm->unseen_fuel -= (int64_t)used + vm->pace.fuel_per_slice / PARTS / 16 + 1;
+}
+
+/* Takes from the thread what of its slice the calls beneath have left nothing for. */
+static void withhold_excess(struct cn_vm *vm)
+{
+    uint64_t left = cn_account_left(&vm->account, CN_QUOTA_FUEL);
+
+    if ((uint64_t)vm->thread->fuel <= left)
+        return;
+    vm->withheld_fuel += vm->thread->fuel - (int64_t)left;
+    vm->thread->fuel = (int64_t)left;
+}
+
+/* The innermost level in which the VM has ended: those around it end after it. */
+static void note_depth(struct cn_vm *vm)
+{
+    if (vm->end.kind != CN_END_NONE && vm->end_depth == 0)
+        vm->end_depth = vm->nest.depth;
+}
+
+static void call_nested(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                        union cn_slot *results)
+{
+    struct cn_thread *inner, *outer = vm->thread;
+    enum cn_status status =
+        cn_nest_enter(&vm->nest, vm->store, vm->first_task.thread->stack_size, &inner);
+
+    if (status != CN_OK) {
+        cn_vm_end_by_status(vm, status);
+        note_depth(vm);
+        return;
+    }
+    inner->user = outer->user;
+    inner->on_host_call = after_host_call;
+    inner->on_host_call_context = vm;
+    vm->thread = inner;
+    status = cn_thread_call(inner, func, arguments);
+    if (status == CN_OK)
+        run_to_end(vm);
+    else
+        cn_vm_end_by_status(vm, status);
+    if (vm->end.kind == CN_END_NONE && results != NULL)
+        memcpy(results, inner->stack, func->type->result_slots * sizeof *results);
+    note_depth(vm);
+    cn_nest_leave(&vm->nest);
+    vm->thread = outer;
+}
+
+bool cn_vm_call_beneath(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                        union cn_slot *results)
+{
+    if (vm->end.kind != CN_END_NONE)
+        return false;
+    if (!may_begin(vm)) {
+        note_depth(vm);
+        return false;
+    }
+    charge_fuel(vm);
+    const int64_t part_fuel = vm->part_fuel, withheld_fuel = vm->withheld_fuel;
+    call_nested(vm, func, arguments, results);
+    vm->part_fuel = part_fuel;
+    vm->withheld_fuel = withheld_fuel;
+    withhold_excess(vm);
+    return vm->end.kind == CN_END_NONE;
+}
+
+const struct cn_thread *cn_vm_end_thread(const struct cn_vm *vm, uint32_t level)
+{
+    if (level < vm->end_depth)
+        return vm->nest.threads[vm->end_depth - 1 - level];
+    return level == vm->end_depth ? vm->thread : NULL;
 }

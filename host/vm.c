@@ -41,6 +41,7 @@ static void close_down(struct cn_vm *vm)
     cn_wasi_free(vm->wasi);
     if (vm->store != NULL)
         cn_task_drop_all(vm);
+    cn_nest_free(&vm->nest);
     cn_thread_free(vm->first_task.thread);
     vm->wasi = NULL;
     vm->first_task.thread = vm->thread = NULL;

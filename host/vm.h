@@ -16,7 +16,7 @@
 #include "host/pool.h"
 #include "host/task.h"
 #include "shim/wasi.h"
-#include "vm/thread.h"
+#include "vm/nest.h"
 
 /* How a run ended. */
 enum cn_end_kind {
@@ -56,6 +56,8 @@ struct cn_vm {
     struct cn_thread *thread;      /* its thread: whatever ended the VM, it was this one's doing */
     uint32_t parked_count;         /* tasks that are parked */
     uint32_t last_tid;
+    struct cn_nest nest;           /* calls from within host functions of the task in hand */
+    uint32_t end_depth;            /* of these, how many there were when one of them ended the VM */
     struct cn_instance *instance;
     struct cn_extern *externs;     /* what it was joined to, for instances of threads */
     bool refuses_threads;          /* others could keep references to functions of theirs */
@@ -70,7 +72,9 @@ struct cn_vm {
     struct cn_pace pace;
     uint64_t slice_ns;             /* how long the present turn should be */
     uint64_t slice_end_ns;         /* wall clock: when host calls end the present slice */
-    int64_t withheld_fuel;         /* taken from the slice when they did */
+    int64_t part_fuel;             /* what the thread was given last, and */
+    int64_t withheld_fuel;         /* what of it was taken away, as host calls end the slice */
+    int64_t unseen_fuel;           /* beneath host functions: left until the clocks are looked at */
     uint64_t wall_start_ns;        /* clock when the VM was made */
     uint64_t wall_end_ns;          /* and when the last run ended; 0 while one is under way */
     uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
@@ -122,6 +126,20 @@ void cn_vm_finish(struct cn_vm *vm);
  * Results stand in results[0...] when it is CN_END_DONE. */
 void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                 union cn_slot *results);
+
+/* From within a host function that the guest has called: runs a function of its store to the end,
+ * beneath the C frames between, which cannot be suspended. So it does not stop when the slice ends
+ * (what it takes beyond counts as used all the same), nor for a pause; and what would have to wait
+ * traps (CN_TRAP_SUSPEND). Kills, quotas and changed limits are seen at its safepoints, about every
+ * 5 us. False when something has ended the VM, as vm->end says, now or before: nothing was or will
+ * be run, and the host function should return; then the call of it ends as a trap, or whatever it
+ * was. */
+bool cn_vm_call_beneath(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                        union cn_slot *results);
+
+/* The threads that stood above one another when the VM ended, innermost first: number `level`, or
+ * NULL when there are no more. */
+const struct cn_thread *cn_vm_end_thread(const struct cn_vm *vm, uint32_t level);
 
 /* The calls that turns of vm->seat make, one after the other, until it has ended; cn_vm_start says
  * so itself. */

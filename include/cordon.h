@@ -20,7 +20,8 @@
  * exits, installs no signal handlers and has no global state. The process should ignore
  * SIGPIPE, or a guest that writes to a closed socket ends it.
  *
- * Threads: a VM is used by one thread at a time, not always the same. Hosts and controls may be
+ * Threads: a VM is used by one thread at a time, not always the same; a call while another thread
+ * runs it is refused. Hosts and controls may be
  * used by several, and so may VMs of one module if it was loaded with CORDON_TRANSLATE_EAGER:
  * otherwise they add to its code while they run, and one thread has to run them all.
  * cordon_ctl_kill may be called from a signal handler.
@@ -176,7 +177,9 @@ CORDON_API void cordon_linker_allow_wasi(cordon_linker_t *linker);
  * The signature must agree with the type of the module's import, which is checked when a VM is
  * made; the error then names both. Names and signature are copied. Of two with the same names the
  * later one counts. While the function runs the guest cannot be suspended, so it should be short.
- * It must not free the VM. */
+ * It must not free the VM. It may call the guest (cordon_vm_invoke): then the bytes of `buf` and
+ * `ptr` stay where they are, as memory.grow gives -1 meanwhile where the memory would have to
+ * move; what they hold may change, like what copies were made of. */
 CORDON_API bool cordon_bind(cordon_linker_t *linker, const char *module, const char *name,
                             const char *signature, void (*function)(void),
                             cordon_error_t *error);
@@ -205,9 +208,9 @@ CORDON_API bool cordon_vm_trap(cordon_vm_t *vm, const char *text);
  * sleeps, and other threads of the guest run on.
  *
  * The token stands for this one call. It may be completed before the function has returned. 0 when
- * the call cannot wait: outside of a host function, for a second time in one call, where the
- * guest's memory quota has no room for some 300 bytes, or beneath a function of C's that cannot be
- * suspended. */
+ * the call cannot wait: outside of a host function, for a second time in one call, or where the
+ * guest's memory quota has no room for some 300 bytes; and beneath a function of C's that cannot be
+ * suspended, but then the guest traps: cordon_vm_invoke. */
 typedef uint64_t cordon_token_t;
 CORDON_API cordon_token_t cordon_vm_pend(cordon_vm_t *vm);
 
@@ -501,8 +504,19 @@ CORDON_API void cordon_vm_free(cordon_vm_t *vm);
 CORDON_API bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *error);
 
 /* Calls an exported function; before the first call the start function and "_initialize" are
- * run. False when there is no such function or the arguments do not fit its type. After a run
- * that ended otherwise than by returning, nothing runs any more: the same end is reported. */
+ * run. False when there is no such function, the arguments do not fit its type, or another thread
+ * uses the VM (CORDON_MISUSE). After a run that ended otherwise than by returning, nothing runs any
+ * more: the same end is reported.
+ *
+ * A host function may call the guest that has called it, on the thread that it is called on, and so
+ * on, 200 times in one another (spec/limits.def), each with a call stack of its own. Beneath your C
+ * frames a guest cannot be suspended: it goes on when its slice is over, and that counts as used;
+ * it goes on when it is paused, until your function has returned; and what would have to wait (a
+ * sleep, an accept, a read of what is not there yet, a wait for another thread) traps `cannot
+ * suspend through native frame`. Kills, time limits and all other quotas end it as ever. When a
+ * call ends otherwise than by returning, the VM has ended: *result says how. Your function should
+ * return, whatever it returns; further calls run nothing and report the same; the guest does not go
+ * on, and how the outermost call ended is just that, with the frames of all levels. */
 CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
                                  const cordon_value_t *arguments, uint32_t argument_count,
                                  cordon_value_t *results, uint32_t result_room,

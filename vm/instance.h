@@ -141,6 +141,7 @@ struct cn_store {
     struct cn_handle *handles;  /* references that the host keeps: vm/heap.h */
     struct cn_memory no_memory; /* memory 0 of instances that have none: size 0, never grows */
     uint64_t nothing;           /* where memories of size 0 begin */
+    uint32_t pins;     /* while it is above 0 no memory moves: memory.grow gives -1 instead */
     bool move_on_grow; /* test mode: every memory.grow moves the memory */
 };
 

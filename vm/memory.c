@@ -133,12 +133,13 @@ static void *remap(const struct cn_store *store, struct cn_memory *memory, uint6
 {
     if (memory->size == 0)
         return map_zeroed(size);
-    if (store->move_on_grow)
+    bool may_move = store->pins == 0;
+    if (store->move_on_grow && may_move)
         return move_away(memory, size);
     if (footprint(memory->size) == size)
         return memory->base;
 
-    void *base = mremap(memory->base, footprint(memory->size), size, MREMAP_MAYMOVE);
+    void *base = mremap(memory->base, footprint(memory->size), size, may_move ? MREMAP_MAYMOVE : 0);
     return base != MAP_FAILED ? base : NULL;
 }
 
