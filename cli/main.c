@@ -13,6 +13,7 @@
 #include "cli/inspect.h"
 #include "cli/options.h"
 #include "cli/run.h"
+#include "cli/sweep.h"
 #include "cli/wast.h"
 #include "cli/volume.h"
 #include "cli/worker.h"
@@ -123,8 +124,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cli_stay_out_of_dumps();
     int code = dispatch(argc, argv);
-
     if (fflush(stdout) == 0)
         return code;
     cli_complain("standard output: %s", strerror(errno));

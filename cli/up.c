@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/control.h"
 #include "cli/options.h"
+#include "cli/sweep.h"
 #include "cli/up_file.h"
 #include "cli/up_place.h"
 
@@ -288,12 +289,23 @@ static bool start(struct up *up)
     return good;
 }
 
+/* What the file said of VMs is theirs now. */
+static void forget_plan(struct up *up)
+{
+    for (uint32_t i = 0; i < up->plan.count; i++)
+        up_spec_release(&up->plan.vms[i]);
+    up->plan.count = 0;
+    cli_sweep();
+}
+
 static int run(struct up *up)
 {
     struct up_host *host = &up->host;
     int code = 0;
 
-    if (!start(up)) {
+    bool is_started = start(up);
+    forget_plan(up);
+    if (!is_started) {
         code = 125;
         up_host_stop(host);
     } else {

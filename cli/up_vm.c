@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/options.h"
+#include "cli/sweep.h"
 #include "cli/up_life.h"
 
 #define SECOND 1000000000u
@@ -92,7 +93,10 @@ static void free_when_closed(struct up_vm *vm)
     up_spec_release(&vm->spec);
     up_log_release(&vm->log);
     free(vm->ports);
+    bool lives_on = !vm->host->is_stopping;
     free(vm);
+    if (lives_on)
+        cli_sweep();
 }
 
 static void handle_closed(uv_handle_t *handle)
@@ -374,6 +378,7 @@ static void take_output(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffe
     if (size <= 0)
         return;
     up_log_write(&vm->log, (const uint8_t *)buffer->base, (size_t)size);
+    explicit_bzero(buffer->base, (size_t)size);
     up_serve_log(vm);
 }
 
@@ -388,6 +393,7 @@ void up_vm_drain(struct up_vm *vm)
         return;
     while (done < sizeof output && (size = read(fd, output, sizeof output)) > 0) {
         up_log_write(&vm->log, output, (size_t)size);
+        explicit_bzero(output, (size_t)size);
         done += (size_t)size;
     }
     up_serve_log(vm);

@@ -6,6 +6,7 @@
 
 #define PAGE 4096u
 #define LOOK_AT 256u /* pages at once */
+#define STACK (40u << 10) /* more than a system call uses, with what it calls in libraries */
 
 void cn_wipe(void *at, size_t size)
 {
@@ -32,4 +33,12 @@ void cn_wipe_pages(void *at, size_t size)
         some = left < LOOK_AT ? left : LOOK_AT;
         wipe_some(from, some);
     }
+}
+
+/* Not a part of its caller, whose own frame would become as large. */
+__attribute__((noinline)) void cn_wipe_stack(void)
+{
+    uint8_t below[STACK];
+
+    cn_wipe(below, sizeof below);
 }

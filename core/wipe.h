@@ -11,4 +11,7 @@ void cn_wipe(void *at, size_t size);
 /* The same of a private anonymous mapping, whole pages: those that were never touched stay so. */
 void cn_wipe_pages(void *at, size_t size);
 
+/* The same of what functions that have returned have left on the stack: paths, texts. */
+void cn_wipe_stack(void);
+
 #endif

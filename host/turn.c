@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "core/wipe.h"
 #include "host/clock.h"
 
 /* How often the test mode preempts between two looks at the clocks. */
@@ -290,8 +291,10 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
         return CN_TURN_OVER;
     *until_ns = held_until(vm);
     if (*until_ns == 0) {
-        if (cn_task_next(vm, until_ns))
+        if (cn_task_next(vm, until_ns)) {
             after_stop(vm, run_slice(vm));
+            cn_wipe_stack(); /* another thread may have the next turn */
+        }
         turn = next_turn(vm, until_ns);
     }
     uint64_t timeout = vm->account.limit[CN_QUOTA_TIMEOUT];

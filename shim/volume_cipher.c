@@ -2,7 +2,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 #define TAG 16
@@ -32,7 +31,7 @@ enum cn_errno cn_seal(struct cn_sealer *sealer, struct cn_bytes bound, struct cn
     EVP_CIPHER_CTX *context = sealer->context;
     int size;
 
-    bool done = RAND_bytes(seal->nonce, sizeof seal->nonce) == 1 &&
+    bool done = cn_random(seal->nonce, sizeof seal->nonce) &&
                 EVP_CipherInit_ex(context, NULL, NULL, NULL, seal->nonce, 1) == 1 &&
                 EVP_CipherUpdate(context, NULL, &size, bound.at, (int)bound.size) == 1 &&
                 EVP_CipherUpdate(context, to, &size, text.at, (int)text.size) == 1 &&

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -181,7 +180,7 @@ enum cn_errno cn_sealed_create(struct cn_sealed_file *file)
 {
     *file = (struct cn_sealed_file){
         .keys = file->keys, .desk = file->desk, .host = file->host};
-    if (RAND_bytes(file->id, sizeof file->id) != 1)
+    if (!cn_random(file->id, sizeof file->id))
         return CN_E_IO;
     file->key = cn_volume_key_make(file->keys, "file", bytes_of(file->id, sizeof file->id));
     if (file->key == NULL)

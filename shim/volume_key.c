@@ -1,12 +1,13 @@
 #include "shim/volume_key.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #define PAGE 4096u
 #define PURPOSE_MAX 64u
@@ -84,6 +85,20 @@ void cn_volume_key_drop(struct cn_volume_keys *keys, uint8_t *key)
 
 /* ------------------------------------------------------------------ making keys */
 
+bool cn_random(void *to, size_t size)
+{
+    uint8_t *at = to;
+
+    while (size > 0) {
+        ssize_t more = getrandom(at, size, 0);
+        if (more < 0 && errno != EINTR)
+            return false;
+        at += more > 0 ? more : 0;
+        size -= more > 0 ? (size_t)more : 0;
+    }
+    return true;
+}
+
 static int derive(EVP_KDF_CTX *context, const uint8_t *key, struct cn_bytes info,
                   struct cn_bytes out)
 {
@@ -144,8 +159,8 @@ enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
     if (keys->pages != NULL) {
         if (master != NULL)
             memcpy(keys->master, master, CN_KEY_SIZE);
-        error = master != NULL || RAND_priv_bytes(keys->master, CN_KEY_SIZE) == 1 ? CN_E_SUCCESS
-                                                                                  : CN_E_IO;
+        error = master != NULL || cn_random(keys->master, CN_KEY_SIZE) ? CN_E_SUCCESS
+                                                                       : CN_E_IO;
     }
     if (error == CN_E_SUCCESS)
         error = cn_key_derive(keys->master, "names", none, keys->names, 2 * CN_KEY_SIZE);

@@ -3,6 +3,7 @@
 #ifndef CN_SHIM_VOLUME_KEY_H
 #define CN_SHIM_VOLUME_KEY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,10 @@ uint8_t *cn_volume_key_make(struct cn_volume_keys *keys, const char *purpose,
                             struct cn_bytes id);
 /* Wipes it. NULL is fine. */
 void cn_volume_key_drop(struct cn_volume_keys *keys, uint8_t *key);
+
+/* Random bytes from the kernel, not from the cipher library, whose own generator would keep keys in
+ * the heap for as long as the process lives. */
+bool cn_random(void *to, size_t size);
 
 /* HKDF with SHA-256: `size` bytes from the key for a purpose (a word) and id. */
 enum cn_errno cn_key_derive(const uint8_t key[CN_KEY_SIZE], const char *purpose,

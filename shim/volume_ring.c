@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -204,7 +203,7 @@ static enum cn_status make_key(struct cn_ring *ring, struct cn_error *error)
     if (is_taken)
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET,
                        "the key file is in use: each volume store needs one of its own");
-    if (RAND_priv_bytes(ring->host_key, CN_KEY_SIZE) != 1)
+    if (!cn_random(ring->host_key, CN_KEY_SIZE))
         return cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     ring->slot = 0;
     CN_TRY(put_slot(ring, 0, ring->host_key, error));
@@ -321,7 +320,7 @@ static enum cn_status make_ring(struct cn_ring *ring, struct cn_error *error)
 
     memcpy(ring->head.magic, ring_magic, sizeof ring_magic);
     ring->head.generation = 1;
-    if (RAND_bytes(ring->head.store, sizeof ring->head.store) != 1)
+    if (!cn_random(ring->head.store, sizeof ring->head.store))
         return cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     CN_TRY(make_key(ring, error));
     CN_TRY(cn_ring_add(ring, &own, error));
@@ -400,7 +399,7 @@ enum cn_status cn_ring_add(struct cn_ring *ring, const struct cn_ring_entry *vol
     if (key == NULL)
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory can be locked for a key");
     enum cn_status status =
-        RAND_priv_bytes(key, CN_KEY_SIZE) == 1 && RAND_bytes(entry->id, sizeof entry->id) == 1
+        cn_random(key, CN_KEY_SIZE) && cn_random(entry->id, sizeof entry->id)
             ? CN_OK
             : cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     if (status == CN_OK)
@@ -461,7 +460,7 @@ enum cn_status cn_ring_rotate(struct cn_ring *ring, struct cn_error *error)
     with.host_key = cn_secret_page();
     if (with.host_key == NULL)
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory can be locked for a key");
-    if (RAND_priv_bytes(with.host_key, CN_KEY_SIZE) != 1)
+    if (!cn_random(with.host_key, CN_KEY_SIZE))
         status = cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     else
         status = put_slot(&with, 1 - ring->slot, with.host_key, error);

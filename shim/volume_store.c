@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -70,7 +69,7 @@ static bool throw_away(struct cn_volumes *store, int from, const char *name)
     uint64_t number;
     char thrown[40];
 
-    if (RAND_bytes((uint8_t *)&number, sizeof number) != 1)
+    if (!cn_random(&number, sizeof number))
         return false;
     snprintf(thrown, sizeof thrown, ".gone-%llu", (unsigned long long)number);
     return renameat(from, name, store->trash, thrown) == 0 || errno == ENOENT;
@@ -428,7 +427,7 @@ enum cn_status cn_volumes_mount_ephemeral(struct cn_volumes *store, struct cn_mo
     char name[17];
     int dir;
 
-    if (RAND_bytes(bytes, sizeof bytes) != 1)
+    if (!cn_random(bytes, sizeof bytes))
         return cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     to_hex(bytes, sizeof bytes, name);
     if (!make_dir(store->ephemeral, name))

@@ -146,6 +146,7 @@ def suites(quick):
         ('isolation', ['tests/isolation/run.py', cordon], True),
         ('isolation-asan', ['tests/isolation/run.py', asan, '--sanitized'], False),
         ('isolation-gcc', ['tests/isolation/run.py', gcc], False),
+        ('remnants', ['tests/remnants/run.py', cordon], True),
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),
