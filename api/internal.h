@@ -127,6 +127,7 @@ struct cordon_vm {
     uint32_t module_count;      /* of the instances: those of modules */
     uint32_t initialized_count; /* of these: start and _initialize have run */
     struct cn_func *one_call[1]; /* where nothing has to run before it */
+    struct cn_begun *begun;     /* of step.c; or NULL */
     struct cn_arena arena;      /* charged to the VM */
     pthread_mutex_t ended_lock; /* of is_started */
     pthread_cond_t ended_cond;
@@ -274,6 +275,13 @@ static inline bool cn_api_is_in_host(struct cordon_vm *vm)
 void cn_api_break(struct cordon_vm *vm, enum cn_status trap, const char *text);
 /* Why the guest ends, when it may not go on after such a call. */
 enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread);
+
+/* Whether arguments are of the function's types; `name` is for the error. */
+bool cn_api_arguments_fit(const struct cordon_vm *vm, const struct cn_func *func,
+                          const char *name, const cordon_value_t *arguments, uint32_t count,
+                          cordon_error_t *error);
+/* Forgets what was begun to be run in steps, wherever it stands. */
+void cn_api_begun_free(struct cordon_vm *vm);
 
 /* What comes of such a call when it has not simply returned with `status`. */
 enum cn_status cn_api_host_stopped(struct cordon_vm *vm, struct cn_thread *thread,

@@ -151,6 +151,7 @@ void cordon_vm_free(cordon_vm_t *vm)
     cn_api_vm_wait(vm);
     if (vm->host->pool != NULL && vm->vm.account.used[CN_QUOTA_MEMORY] > LARGE)
         cn_api_tear_down(vm);
+    cn_api_begun_free(vm);
     cn_vm_release(&vm->vm);
     cn_arena_release(&vm->arena);
     cn_vm_take_limits(&vm->vm); /* a reservation that it has not taken note of */
@@ -243,20 +244,20 @@ struct invocation {
     cordon_result_t *result;
 };
 
-static bool arguments_fit(const struct cordon_vm *vm, const struct invocation *given,
-                          uint32_t count, cordon_error_t *error)
+bool cn_api_arguments_fit(const struct cordon_vm *vm, const struct cn_func *func,
+                          const char *name, const cordon_value_t *arguments, uint32_t count,
+                          cordon_error_t *error)
 {
-    const struct cn_func *func = given->func;
     const struct cn_functype *type = func->type;
     char text[160];
     bool fits = count == type->param_count;
 
     for (uint32_t i = 0; fits && i < count; i++)
-        fits = cn_api_value_fits(vm->vm.store, &given->arguments[i],
+        fits = cn_api_value_fits(vm->vm.store, &arguments[i],
                                  translated(func, cn_functype_params(type)[i]));
     return fits || cn_api_fail(error, CORDON_MISUSE,
-                               "function %s has the type %s, given were %u arguments",
-                               given->name, cn_functype_print(type, text, sizeof text), count);
+                               "function %s has the type %s, given were %u arguments", name,
+                               cn_functype_print(type, text, sizeof text), count);
 }
 
 /* Slots have room for arguments and results. */
@@ -287,7 +288,7 @@ static bool invoke_in(cordon_vm_t *vm, enum cn_way way, const struct invocation 
     uint32_t count =
         type->result_count <= given->result_room ? given->argument_count : UINT32_MAX;
 
-    if (!arguments_fit(vm, given, count, error))
+    if (!cn_api_arguments_fit(vm, given->func, given->name, given->arguments, count, error))
         return false;
     uint32_t room = type->param_slots + type->result_slots;
     union cn_slot *slots = cn_alloc_array(cn_heap, room, sizeof *slots);
@@ -302,7 +303,7 @@ static bool invoke(cordon_vm_t *vm, const struct invocation *given, cordon_error
     enum cn_way way = cn_api_begin_call(vm);
 
     if (way == CN_WAY_NONE)
-        return cn_api_fail(error, CORDON_MISUSE, "another thread uses the VM");
+        return cn_api_fail(error, CORDON_MISUSE, "another thread uses the VM, or it is run in steps");
     bool is_done = invoke_in(vm, way, given, error);
     cn_api_end_call(vm, way);
     return is_done;

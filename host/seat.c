@@ -9,16 +9,6 @@ static struct cn_vm *vm_of(struct cn_seat *seat)
     return (struct cn_vm *)((char *)seat - offsetof(struct cn_vm, seat));
 }
 
-/* Begins the next of the calls that the VM was started for; false when the last one is over, or
- * one has ended otherwise than by returning. */
-static bool begin_next(struct cn_vm *vm)
-{
-    if (vm->end.kind > CN_END_DONE || vm->calls_begun == vm->call_count)
-        return false;
-    cn_vm_begin(vm, vm->calls[vm->calls_begun++], NULL);
-    return true;
-}
-
 /* Whether it has just begun to: what happened in this turn it may not have been told of. */
 static bool begins_to_watch(struct cn_vm *vm)
 {
@@ -36,7 +26,7 @@ static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_re
     cn_vm_enter(vm);
     if (vm->end.kind == CN_END_NONE && vm->calls_begun > 0)
         turn = cn_vm_turn(vm, slice_ns, &report->until_ns);
-    report->is_over = turn == CN_TURN_OVER && !begin_next(vm);
+    report->is_over = turn == CN_TURN_OVER && !cn_vm_begin_next(vm);
     if (begins_to_watch(vm) || turn == CN_TURN_AGAIN || turn == CN_TURN_OVER)
         report->until_ns = 0;
     if (turn == CN_TURN_PARKED && vm->wasi != NULL)
@@ -93,6 +83,7 @@ void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t coun
     vm->calls_begun = 0;
     vm->calls = calls;
     vm->call_count = count;
+    vm->last_arguments = NULL;
     cn_vm_take_limits(vm);
 }
 

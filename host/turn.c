@@ -12,6 +12,8 @@
 #define CN_TEST_ROUNDS 1000
 /* A slice is run in so many parts, some 5 us each. */
 #define PARTS 200
+/* In steps a thread of the guest's has turns of so much fuel: the same on every machine. */
+#define STEP_TURN 200000
 
 /* ------------------------------------------------------------------ ends */
 
@@ -122,13 +124,24 @@ static int64_t next_slice(struct cn_vm *vm)
     uint64_t slice = (uint64_t)vm->pace.fuel_per_slice * vm->slice_ns / CN_SLICE_NS;
     uint64_t cpu_left = cn_account_left(&vm->account, CN_QUOTA_CPU_TIME);
 
+    if (vm->step.is_under_way)
+        slice = vm->step.turn_left;
     if (vm->preempt_everywhere)
         slice = cn_thread_due(vm->thread);
     else if (cpu_left < vm->slice_ns)
         slice = slice * cpu_left / vm->slice_ns + 1;
     if (slice < cn_thread_due(vm->thread))
         slice = cn_thread_due(vm->thread);
+    if (vm->step.is_under_way && vm->step.left < left && vm->nest.depth == 0)
+        left = vm->step.left;
     return (int64_t)(slice < left ? slice : left);
+}
+
+/* Whether the slice has not been long, and nobody wants the guest to stop. */
+static bool may_stay(struct cn_vm *vm)
+{
+    return cn_clock_ns(CLOCK_MONOTONIC) < vm->slice_end_ns &&
+           atomic_load(&vm->kill_signal) == 0 && !atomic_load(&vm->is_paused);
 }
 
 /* Ends the slice when host calls have made it long, or somebody wants the guest to stop. */
@@ -136,11 +149,22 @@ static void after_host_call(void *context, struct cn_thread *thread)
 {
     struct cn_vm *vm = context;
 
-    if (cn_clock_ns(CLOCK_MONOTONIC) < vm->slice_end_ns && atomic_load(&vm->kill_signal) == 0 &&
-        !atomic_load(&vm->is_paused))
+    if (may_stay(vm))
         return;
     vm->withheld_fuel += thread->fuel;
     thread->fuel = 0;
+}
+
+/* Fuel of the step, if there is one, and of the turn within it. */
+static void pay_step(struct cn_vm *vm, uint64_t spent)
+{
+    struct cn_step *step = &vm->step;
+
+    if (step->left != UINT64_MAX) {
+        step->owed += spent > step->left ? spent - step->left : 0;
+        step->left -= spent < step->left ? spent : step->left;
+    }
+    step->turn_left -= spent < step->turn_left ? spent : step->turn_left;
 }
 
 /* Charges what the thread has used of its fuel since the last time. */
@@ -150,6 +174,7 @@ static uint64_t charge_fuel(struct cn_vm *vm)
     uint64_t spent = (uint64_t)(vm->part_fuel - left);
 
     cn_account_charge_some(&vm->account, CN_QUOTA_FUEL, spent);
+    pay_step(vm, spent);
     vm->part_fuel = left;
     return spent;
 }
@@ -165,11 +190,41 @@ static enum cn_stop run_part(struct cn_vm *vm, int64_t fuel, uint64_t *used)
     return stop;
 }
 
+/* Whether the step has fuel for what comes next. */
+static bool step_can_pay(const struct cn_vm *vm)
+{
+    return !vm->step.is_under_way || vm->step.left >= cn_thread_due(vm->thread);
+}
+
 /* Whether nothing but used up fuel has stopped it, and there is more for what comes next. */
 static bool could_go_on(const struct cn_vm *vm, enum cn_stop stop)
 {
-    return stop == CN_STOP_FUEL && vm->withheld_fuel == 0 &&
+    return stop == CN_STOP_FUEL && vm->withheld_fuel == 0 && step_can_pay(vm) &&
            cn_account_left(&vm->account, CN_QUOTA_FUEL) >= cn_thread_due(vm->thread);
+}
+
+/* The task keeps its turn over the ends of steps, so that these change nothing for the guest. One
+ * that has not paid for its first block yet keeps it, too, whatever that costs. */
+static void note_step(struct cn_vm *vm)
+{
+    uint64_t turn_left = vm->step.turn_left;
+
+    if (vm->nest.depth > 0)
+        return;
+    vm->step.is_used_up = !step_can_pay(vm);
+    vm->step.keeps_turn = turn_left == STEP_TURN || turn_left >= cn_thread_due(vm->thread);
+}
+
+/* The task whose turn is next, or still. */
+static bool find_task(struct cn_vm *vm, uint64_t *until_ns)
+{
+    bool keeps_turn = vm->step.keeps_turn;
+
+    vm->step.keeps_turn = false;
+    if (keeps_turn && vm->step.is_under_way)
+        return true;
+    vm->step.turn_left = STEP_TURN;
+    return cn_task_next(vm, until_ns);
 }
 
 /* In parts, between which the clock is looked at: fuel can become a hundred times dearer from one
@@ -188,7 +243,7 @@ static enum cn_stop run_parts(struct cn_vm *vm, uint64_t *used)
         left -= fuel;
         stop = run_part(vm, fuel, used);
     } while (left > 0 && left >= (int64_t)cn_thread_due(vm->thread) && could_go_on(vm, stop) &&
-             cn_clock_ns(CLOCK_MONOTONIC) < vm->slice_end_ns);
+             may_stay(vm));
     return stop;
 }
 
@@ -211,13 +266,15 @@ static enum cn_stop run_slice(struct cn_vm *vm)
 {
     uint64_t cpu = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID), used = 0;
 
-    vm->slice_end_ns = cn_clock_ns(CLOCK_MONOTONIC) + vm->slice_ns;
+    vm->slice_end_ns = vm->step.is_under_way && vm->step.is_untimed
+                           ? UINT64_MAX
+                           : cn_clock_ns(CLOCK_MONOTONIC) + vm->slice_ns;
     vm->thread->on_host_call = after_host_call;
     vm->thread->on_host_call_context = vm;
     if (vm->preempt_everywhere)
         return run_rounds(vm);
     enum cn_stop stop = run_parts(vm, &used);
-    if (stop == CN_STOP_FUEL && vm->withheld_fuel == 0)
+    if (stop == CN_STOP_FUEL && vm->withheld_fuel == 0 && !vm->step.is_under_way)
         cn_pace_learn(&vm->pace, used, cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu);
     return stop;
 }
@@ -251,6 +308,8 @@ static void after_stop(struct cn_vm *vm, enum cn_stop stop)
     case CN_STOP_FUEL:
         if (cn_account_left(&vm->account, CN_QUOTA_FUEL) < cn_thread_due(vm->thread))
             end_by_quota(vm, CN_QUOTA_FUEL);
+        else
+            note_step(vm);
         return;
     case CN_STOP_PARKED:
         vm->task->is_parked = vm->thread->sleeper.state == CN_AWAKE;
@@ -260,6 +319,7 @@ static void after_stop(struct cn_vm *vm, enum cn_stop stop)
         return;
     case CN_STOP_NEEDS_CODE:
         add_code(vm);
+        vm->step.keeps_turn = true; /* it is nothing that the guest knows of */
         return;
     case CN_STOP_EXITED:
         vm->end.exit_code = vm->thread->exit_code;
@@ -291,7 +351,7 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
         return CN_TURN_OVER;
     *until_ns = held_until(vm);
     if (*until_ns == 0) {
-        if (cn_task_next(vm, until_ns)) {
+        if (find_task(vm, until_ns)) {
             after_stop(vm, run_slice(vm));
             cn_wipe_stack(); /* another thread may have the next turn */
         }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/step.h"
 #include "host/turn.h"
 #include "host/waiter.h"
 
@@ -61,10 +62,12 @@ void cn_vm_release(struct cn_vm *vm)
     (void)cn_vm_give_back(vm, UINT64_MAX);
     cn_store_free(vm->store);
     atomic_store(&vm->shared_waiter, NULL);
+    cn_watch_free(vm->watch);
     cn_waiter_free(vm->waiter);
     pthread_mutex_destroy(&vm->lock);
     vm->store = NULL;
     vm->waiter = NULL;
+    vm->watch = NULL;
 }
 
 uint64_t cn_vm_wall_ns(const struct cn_vm *vm)
@@ -97,6 +100,15 @@ void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *ar
         cn_vm_end_by_status(vm, status);
 }
 
+bool cn_vm_begin_next(struct cn_vm *vm)
+{
+    if (vm->end.kind > CN_END_DONE || vm->calls_begun == vm->call_count)
+        return false;
+    struct cn_func *func = vm->calls[vm->calls_begun++];
+    cn_vm_begin(vm, func, vm->calls_begun == vm->call_count ? vm->last_arguments : NULL);
+    return true;
+}
+
 void cn_vm_finish(struct cn_vm *vm)
 {
     cn_pend_drop_all(vm);
@@ -104,7 +116,7 @@ void cn_vm_finish(struct cn_vm *vm)
     cn_vm_leave(vm);
 }
 
-static struct cn_waiter *waiter_of(struct cn_vm *vm)
+struct cn_waiter *cn_vm_waiter(struct cn_vm *vm)
 {
     if (vm->waiter == NULL) {
         vm->waiter = cn_waiter_new();
@@ -123,7 +135,7 @@ static bool shares_pot(const struct cn_vm *vm)
 static void wait_until(struct cn_vm *vm, enum cn_turn turn, uint64_t until_ns)
 {
     bool is_new = vm->waiter == NULL;
-    struct cn_waiter *waiter = waiter_of(vm);
+    struct cn_waiter *waiter = cn_vm_waiter(vm);
 
     if (waiter == NULL) {
         struct cn_error error;

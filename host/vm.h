@@ -48,6 +48,16 @@ struct cn_figures {
     struct cn_wasi_stats wasi;
 };
 
+/* A step (host/step.h): what it has left, and what stands between steps. */
+struct cn_step {
+    bool is_under_way, is_untimed;
+    bool is_used_up;     /* it has ended because its fuel did */
+    bool keeps_turn;     /* the task in hand goes on with what is left of its turn */
+    uint64_t left, kept; /* fuel: of this step, and of the last one for the next */
+    uint64_t owed;       /* used beyond steps where nothing can stop: beneath host functions */
+    uint64_t turn_left;  /* of the turn of the task in hand */
+};
+
 struct cn_vm {
     struct cn_account account;
     struct cn_store *store;
@@ -85,6 +95,9 @@ struct cn_vm {
     struct cn_seat seat;           /* in `pool`, while it is started */
     struct cn_func *const *calls;  /* of whoever started it */
     uint32_t calls_begun, call_count;
+    const union cn_slot *last_arguments; /* of the last of them, or NULL */
+    struct cn_step step;
+    struct cn_watch *watch;        /* of host/step.h, or NULL */
     void (*ended)(struct cn_vm *vm);
     void (*blocks)(struct cn_vm *vm); /* where another process gives the turns: tells it */
     void *blocks_context;
@@ -121,6 +134,12 @@ bool cn_vm_give_back(struct cn_vm *vm, uint64_t until_ns);
  * cn_vm_finish comes after its end. After another end than DONE nothing runs any more. */
 void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments);
 void cn_vm_finish(struct cn_vm *vm);
+/* Begins the next of vm->calls; false when the last one is over, or one has ended otherwise than
+ * by returning. */
+bool cn_vm_begin_next(struct cn_vm *vm);
+
+/* What it waits with, made when it is first asked for; NULL when descriptors are exhausted. */
+struct cn_waiter *cn_vm_waiter(struct cn_vm *vm);
 
 /* Runs a function of the instance to its end on this thread, whatever that is: vm->end says.
  * Results stand in results[0...] when it is CN_END_DONE. */

@@ -43,6 +43,18 @@ void cn_waiter_interrupt(struct cn_waiter *waiter)
     errno = before;
 }
 
+int cn_waiter_descriptor(const struct cn_waiter *waiter)
+{
+    return waiter->event;
+}
+
+void cn_waiter_calm(struct cn_waiter *waiter)
+{
+    eventfd_t count;
+
+    (void)eventfd_read(waiter->event, &count);
+}
+
 void cn_waiter_wait(struct cn_waiter *waiter, int fd, uint64_t ns)
 {
     struct pollfd fds[] = {{.fd = waiter->event, .events = POLLIN}, {.fd = fd, .events = POLLIN}};

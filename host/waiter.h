@@ -18,4 +18,8 @@ void cn_waiter_interrupt(struct cn_waiter *waiter);
 /* Waits for at most `ns` nanoseconds (UINT64_MAX: for ever). `fd` is -1 for none. */
 void cn_waiter_wait(struct cn_waiter *waiter, int fd, uint64_t ns);
 
+/* What is readable once it was interrupted, until it is calmed: for others to wait with. */
+int cn_waiter_descriptor(const struct cn_waiter *waiter);
+void cn_waiter_calm(struct cn_waiter *waiter);
+
 #endif

@@ -524,6 +524,59 @@ CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
 
 CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
 
+/* ------------------------------------------------------------------ in steps
+ *
+ * For an event loop of one's own: a VM runs for at most so much fuel and time, and then the caller
+ * has its thread back. Any number of VMs can be run so, in turns, on one thread.
+ *
+ *     cordon_vm_begin(vm, NULL, NULL, 0, &error);
+ *     while (cordon_vm_step(vm, 10000, CORDON_UNLIMITED, NULL) != CORDON_OVER)
+ *         ...;
+ *     cordon_vm_end(vm, NULL, 0, &result, &error);
+ */
+
+/* Begins what cordon_vm_run does (with `name` NULL), or a call as by cordon_vm_invoke. Nothing runs
+ * yet. From here to cordon_vm_end the VM cannot be run otherwise; it can be freed. False as these
+ * say, and CORDON_MISUSE when it runs already. */
+CORDON_API bool cordon_vm_begin(cordon_vm_t *vm, const char *name,
+                                const cordon_value_t *arguments, uint32_t argument_count,
+                                cordon_error_t *error);
+
+typedef enum cordon_state {
+    CORDON_AGAIN, /* it wants to go on: the fuel or the time of the step is used up */
+    CORDON_WAIT,  /* there is nothing to do for it until something happens */
+    CORDON_OVER,  /* it has ended: cordon_vm_end */
+} cordon_state_t;
+
+typedef struct cordon_step {
+    cordon_state_t state;
+    uint64_t fuel;     /* that it used */
+    uint64_t until_ns; /* with CORDON_WAIT: the moment of CLOCK_MONOTONIC when to go on at the
+                          latest; UINT64_MAX for none */
+} cordon_step_t;
+
+/* Lets it run for at most so much fuel and so many nanoseconds; CORDON_UNLIMITED for as long as it
+ * has something to do. `step` may be NULL. A step of fuel is the same on every machine: the guest
+ * stops before the first block of its code that costs more than is left, and that rest is kept for
+ * the next step, so that whoever gives it n in all has it use n at most, and even steps of 1 come
+ * to the end. Time is looked at some 200 times in a millisecond; a host function is not
+ * interrupted. Quotas hold as always. CORDON_OVER also when nothing was begun.
+ *
+ * While it waits it may be given a step at any time, which does no harm. */
+CORDON_API cordon_state_t cordon_vm_step(cordon_vm_t *vm, uint64_t fuel, uint64_t ns,
+                                         cordon_step_t *step);
+
+/* A descriptor for poll, epoll or uv_poll: after CORDON_WAIT it is readable when the VM is to be
+ * given its next step: `until_ns` has come, something it waits for has happened, a host function
+ * was completed, or its control wants something of it. After CORDON_AGAIN it means nothing. It
+ * belongs to the VM: do not close it. -1 with CORDON_IO when descriptors are exhausted. */
+CORDON_API int cordon_vm_descriptor(cordon_vm_t *vm, cordon_error_t *error);
+
+/* How it ended, and up to `result_room` of what the function returned; then something else can be
+ * begun. CORDON_MISUSE when it is not over. */
+CORDON_API bool cordon_vm_end(cordon_vm_t *vm, cordon_value_t *results, uint32_t result_room,
+                              cordon_result_t *result, cordon_error_t *error);
+
 /* ------------------------------------------------------------------ several modules in a VM */
 
 /* An instance: a module in a VM, which may have several. It lives as long as the VM, and is used
