@@ -70,7 +70,7 @@ static struct cn_figures figures_of_cell(cordon_ctl_t *ctl)
     return cn_cell_figures(cell_of(ctl));
 }
 
-static const struct cn_ctl_ops ops = {kill_cell, pause_cell, limit_cell, figures_of_cell};
+static const struct cn_ctl_ops ops = {kill_cell, pause_cell, limit_cell, figures_of_cell, NULL};
 
 cordon_ctl_t *cordon_cell_ctl(cordon_cell_t *cell)
 {
@@ -207,11 +207,23 @@ static bool make(struct cordon_cell *cell, const cordon_config_t *config, int mo
     return false;
 }
 
+static bool has_functions(const cordon_config_t *config)
+{
+    bool has_some = false;
+
+    for (int i = 0; i < 3; i++)
+        has_some |= config->streams[i].read != NULL || config->streams[i].write != NULL;
+    return has_some;
+}
+
 cordon_cell_t *cordon_cell_new(cordon_host_t *host, const cordon_config_t *config, int module,
                                cordon_error_t *error)
 {
+    if (has_functions(config)) {
+        cn_api_fail(error, CORDON_MISUSE, "a function cannot be given to another process");
+        return NULL;
+    }
     struct cordon_cell *cell = cn_alloc(cn_heap, sizeof *cell);
-
     if (cell == NULL) {
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
         return NULL;

@@ -142,6 +142,27 @@ bool cordon_config_stdio(cordon_config_t *config, int number, int fd, cordon_err
         close(config->own_stdio[number]);
     config->own_stdio[number] = -1;
     config->stdio[number] = fd;
+    config->streams[number] = (struct cn_stream){0};
+    return true;
+}
+
+bool cordon_config_input(cordon_config_t *config, cordon_read_fn read, void *user,
+                         cordon_error_t *error)
+{
+    if (!cordon_config_stdio(config, 0, -1, error))
+        return false;
+    config->streams[0] = (struct cn_stream){.read = read, .user = user};
+    return true;
+}
+
+bool cordon_config_output(cordon_config_t *config, int number, cordon_write_fn write, void *user,
+                          cordon_error_t *error)
+{
+    if (number != 1 && number != 2)
+        return cn_api_fail(error, CORDON_MISUSE, "output number %d: expected 1 or 2", number);
+    if (!cordon_config_stdio(config, number, -1, error))
+        return false;
+    config->streams[number] = (struct cn_stream){.write = write, .user = user};
     return true;
 }
 

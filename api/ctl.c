@@ -51,7 +51,12 @@ static struct cn_figures figures_of_vm(cordon_ctl_t *ctl)
     return cn_vm_published(vm_of(ctl));
 }
 
-const struct cn_ctl_ops cn_api_vm_ctl = {kill_vm, pause_vm, limit_vm, figures_of_vm};
+static void feed_vm(cordon_ctl_t *ctl, int number)
+{
+    cn_wasi_feed_again(vm_of(ctl)->wasi, number);
+}
+
+const struct cn_ctl_ops cn_api_vm_ctl = {kill_vm, pause_vm, limit_vm, figures_of_vm, feed_vm};
 
 cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm)
 {
@@ -86,4 +91,10 @@ void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats)
     struct cn_figures seen = ctl->ops->figures(ctl);
 
     cn_api_stats(&seen, stats);
+}
+
+void cordon_ctl_go_on(cordon_ctl_t *ctl, int number)
+{
+    if (ctl->ops->feed != NULL && number >= 0 && number <= 2)
+        ctl->ops->feed(ctl, number);
 }

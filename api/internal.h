@@ -72,6 +72,14 @@ struct cordon_linker {
 
 struct cn_volume_grant;
 
+/* A standard stream that is a function: one of these, or none. */
+struct cn_stream {
+    cordon_read_fn read;
+    cordon_write_fn write;
+    void *user;
+    struct cordon_vm *vm; /* in the VM's own copy: whose it is */
+};
+
 struct cordon_config {
     struct cn_arena arena;
     const char **args, **environ;
@@ -79,6 +87,7 @@ struct cordon_config {
     int *listeners;
     uint32_t arg_count, environ_count, dir_count, listener_count;
     uint32_t arg_room, environ_room, dir_room, listener_room;
+    struct cn_stream streams[3]; /* functions instead of these: */
     int stdio[3], own_stdio[3]; /* own: opened anew before the sandbox, or -1 */
     uint64_t limit[CORDON_QUOTA_COUNT];
     int ledger_fd; /* or -1 */
@@ -92,6 +101,7 @@ struct cn_ctl_ops {
     void (*pause)(cordon_ctl_t *ctl, bool paused);
     enum cn_status (*limit)(cordon_ctl_t *ctl, enum cn_quota quota, uint64_t value);
     struct cn_figures (*figures)(cordon_ctl_t *ctl);
+    void (*feed)(cordon_ctl_t *ctl, int number);
 };
 
 struct cordon_ctl {
@@ -127,6 +137,7 @@ struct cordon_vm {
     uint32_t module_count;      /* of the instances: those of modules */
     uint32_t initialized_count; /* of these: start and _initialize have run */
     struct cn_func *one_call[1]; /* where nothing has to run before it */
+    struct cn_stream streams[3];
     struct cn_begun *begun;     /* of step.c; or NULL */
     struct cn_arena arena;      /* charged to the VM */
     pthread_mutex_t ended_lock; /* of is_started */

@@ -42,6 +42,34 @@ static uint64_t vm_cpu_ns(const void *context)
     return cn_vm_cpu_ns(context);
 }
 
+static int64_t read_stream(void *context, void *bytes, size_t room)
+{
+    const struct cn_stream *stream = context;
+
+    return stream->read(stream->user, stream->vm, bytes, room);
+}
+
+static int64_t write_stream(void *context, void *bytes, size_t size)
+{
+    const struct cn_stream *stream = context;
+
+    return stream->write(stream->user, stream->vm, bytes, size);
+}
+
+/* The config's functions, as this VM's. */
+static void give_streams(struct cordon_vm *vm, const cordon_config_t *config,
+                         struct cn_wasi_config *granted)
+{
+    for (int i = 0; i < 3; i++) {
+        vm->streams[i] = config->streams[i];
+        vm->streams[i].vm = vm;
+        granted->feeds[i].context = &vm->streams[i];
+        granted->feeds[i].move = config->streams[i].read != NULL    ? read_stream
+                                 : config->streams[i].write != NULL ? write_stream
+                                                                    : NULL;
+    }
+}
+
 static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordon_error_t *error)
 {
     struct cn_error cause = {0};
@@ -57,6 +85,7 @@ static bool make_wasi(struct cordon_vm *vm, const cordon_config_t *config, cordo
         .blocks = cn_vm_blocks, .blocks_context = &vm->vm,
     };
 
+    give_streams(vm, config, &granted);
     cause.status = cn_wasi_new(&granted, &vm->vm.wasi, &cause);
     if (cause.status == CN_OK)
         return true;

@@ -381,6 +381,21 @@ CORDON_API bool cordon_config_env(cordon_config_t *config, const char *text,
  * colours and movement within the line are shown as "?". */
 CORDON_API bool cordon_config_stdio(cordon_config_t *config, int number, int fd,
                                     cordon_error_t *error);
+/* Functions in place of descriptors: what the guest reads comes from one, what it writes goes to
+ * one, whose rate is CORDON_LOG_RATE as always. Called by whoever runs the VM, within a system
+ * call, so they should be short and must use nothing of the VM but its control. They return how many
+ * bytes they have put there or taken, fewer than asked for as they like; 0 from reading is the
+ * end. CORDON_LATER: not now, the guest waits (and others run) until cordon_ctl_go_on; what was not
+ * taken is offered again. CORDON_BROKEN: the guest gets an error (EIO, EPIPE). Nothing is filtered.
+ * Not for cells, which are in another process. */
+#define CORDON_LATER (-1)
+#define CORDON_BROKEN (-2)
+typedef int64_t (*cordon_read_fn)(void *user, cordon_vm_t *vm, void *bytes, size_t room);
+typedef int64_t (*cordon_write_fn)(void *user, cordon_vm_t *vm, const void *bytes, size_t size);
+CORDON_API bool cordon_config_input(cordon_config_t *config, cordon_read_fn read, void *user,
+                                    cordon_error_t *error);
+CORDON_API bool cordon_config_output(cordon_config_t *config, int number, cordon_write_fn write,
+                                     void *user, cordon_error_t *error);
 /* A directory of the host, opened now, under the name `guest`. */
 CORDON_API bool cordon_config_dir(cordon_config_t *config, const char *path, const char *guest,
                                   bool read_only, cordon_error_t *error);
@@ -689,6 +704,8 @@ CORDON_API void cordon_ctl_resume(cordon_ctl_t *ctl);
  * One below what is in use takes nothing away, but refuses more. False for CORDON_STACK, which
  * cannot change, and for numbers that are no quota. */
 CORDON_API bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value);
+/* The function that is standard stream `number` (cordon_config_input) is worth calling again. */
+CORDON_API void cordon_ctl_go_on(cordon_ctl_t *ctl, int number);
 /* The figures as they were at the end of the guest's last slice. */
 CORDON_API void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats);
 

@@ -149,7 +149,7 @@ static uint64_t readable_bytes(const struct cn_fd *fd)
     struct stat stat;
     int size = 0;
 
-    if (fd->kind == CN_FD_LISTENER || fd->kind == CN_FD_PRESSURE)
+    if (fd->kind == CN_FD_LISTENER || fd->kind == CN_FD_PRESSURE || fd->feed != NULL)
         return 1;
     if (fd->kind == CN_FD_FILE) {
         if (fstat(fd->host, &stat) != 0 || (uint64_t)stat.st_size <= fd->position)

@@ -21,6 +21,7 @@ enum cn_fd_kind {
 
 struct cn_dir_stream; /* shim/dir_stream.h */
 struct cn_terminal;   /* shim/terminal.h */
+struct cn_feed;       /* shim/feed.h */
 struct cn_volume;     /* shim/volume.h, as the next */
 struct cn_opened;
 
@@ -42,6 +43,7 @@ struct cn_fd {
     const char *preopen_name; /* of a granted directory; belongs to the VM */
     struct cn_inode *inode;   /* of a file, or of a directory that the VM created */
     struct cn_dir_stream *stream;
+    struct cn_feed *feed;     /* a function stands behind it; or NULL. Belongs to the VM */
     struct cn_terminal *terminal; /* what is written to it is filtered */
     uint32_t told;            /* the causes of pressure that it was told last */
     struct cn_volume *volume; /* that it is in, or NULL; belongs to the VM */

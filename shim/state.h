@@ -6,6 +6,7 @@
 #include "governor/pressure.h"
 #include "shim/disk.h"
 #include "shim/fd_table.h"
+#include "shim/feed.h"
 #include "shim/toll.h"
 #include "shim/wait.h"
 #include "shim/wasi.h"
@@ -29,6 +30,7 @@ struct cn_wasi {
     struct cn_arena arena;
     struct cn_strings args, environ;
     struct cn_fd_table fds;
+    struct cn_feed feeds[3]; /* standard streams that are functions */
     struct cn_disk disk;
     struct cn_ledger ledger; /* of the disk, or empty */
     struct cn_volume **volumes; /* of its directories, NULL where one is none */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "shim/errno.h"
+#include "shim/feed.h"
 #include "shim/terminal.h"
 
 short cn_stream_poll(int host, short events)
@@ -183,6 +184,8 @@ enum cn_errno cn_stream_read(struct cn_fd *fd, const struct iovec *iovecs, int i
 {
     ssize_t size;
 
+    if (fd->feed != NULL)
+        return fd->feed->writes ? CN_E_BADF : cn_feed_move(fd->feed, iovecs, iovec_count, count);
     do
         size = read_some(fd, iovecs, iovec_count);
     while (size < 0 && errno == EINTR);
@@ -275,6 +278,8 @@ enum cn_errno cn_stream_write(struct cn_fd *fd, const struct iovec *iovecs, int 
 {
     ssize_t size;
 
+    if (fd->feed != NULL)
+        return fd->feed->writes ? cn_feed_move(fd->feed, iovecs, iovec_count, count) : CN_E_BADF;
     do
         size = fd->terminal != NULL ? write_terminal(fd, iovecs, iovec_count)
                                     : write_some(fd, iovecs, iovec_count);

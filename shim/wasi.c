@@ -132,6 +132,23 @@ static enum cn_status give_stdio(struct cn_wasi *wasi, const struct cn_wasi_conf
     return CN_OK;
 }
 
+/* A function instead of a descriptor. */
+static enum cn_status give_feed(struct cn_wasi *wasi, const struct cn_wasi_config *config,
+                                int number, struct cn_error *error)
+{
+    struct cn_feed *feed = &wasi->feeds[number];
+    struct cn_fd *fd;
+
+    if (!cn_feed_open(feed, config->feeds[number], number > 0))
+        return cn_fail(error, CN_IO, CN_NO_OFFSET, "no descriptor is left: %s", strerror(errno));
+    CN_TRY(give(wasi, feed->event, "a standard stream", &fd, error));
+    fd->kind = CN_FD_STDIO;
+    fd->filetype = CN_FILETYPE_UNKNOWN; /* as a pipe */
+    fd->rights = STDIO_RIGHTS | (number == 0 ? CN_RIGHT_FD_READ : CN_RIGHT_FD_WRITE);
+    fd->feed = feed;
+    return CN_OK;
+}
+
 /* Was this standard stream given, and is it open at all? */
 static bool has_stdio(const struct cn_wasi_config *config, int number)
 {
@@ -144,6 +161,10 @@ static enum cn_status give_all_stdio(struct cn_wasi *wasi, const struct cn_wasi_
                                      struct cn_error *error)
 {
     for (int i = 0; i < 3; i++) {
+        if (config->feeds[i].move != NULL) {
+            CN_TRY(give_feed(wasi, config, i, error));
+            continue;
+        }
         if (has_stdio(config, i)) {
             CN_TRY(give_stdio(wasi, config, i, error));
             continue;
@@ -337,6 +358,8 @@ void cn_wasi_free(struct cn_wasi *wasi)
         return;
     struct cn_allocator allocator = wasi->allocator;
     cn_fd_table_release(&wasi->fds);
+    for (int i = 0; i < 3; i++)
+        cn_feed_close(&wasi->feeds[i]);
     for (uint32_t i = 0; i < wasi->volume_count; i++)
         cn_volume_free(wasi->volumes[i]);
     cn_wait_release(&wasi->wait);
@@ -349,6 +372,11 @@ void cn_wasi_free(struct cn_wasi *wasi)
 int cn_wasi_wait_set(const struct cn_wasi *wasi)
 {
     return wasi->wait.set;
+}
+
+void cn_wasi_feed_again(struct cn_wasi *wasi, int number)
+{
+    cn_feed_go_on(&wasi->feeds[number]);
 }
 
 bool cn_wasi_has_events(struct cn_wasi *wasi)

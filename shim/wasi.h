@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/module.h"
 #include "governor/account.h"
+#include "shim/feed.h"
 #include "shim/wait.h"
 #include "vm/instance.h"
 
@@ -38,6 +39,7 @@ struct cn_wasi_config {
     const char *const *environ; /* "KEY=value" */
     uint32_t environ_count;
     int stdio[3];               /* -1, or closed: the guest finds that number closed */
+    struct cn_feed_function feeds[3]; /* where one is set, instead of stdio */
     const int *own_stdio;       /* three: what cn_stream_reopen gave, or -1; NULL: not tried yet */
     const struct cn_wasi_dir *dirs; /* descriptors 3, 4, ... of the guest */
     uint32_t dir_count;
@@ -78,6 +80,9 @@ bool cn_wasi_has_events(struct cn_wasi *wasi);
 /* Before the threads of parked calls are run again, all of them, for whatever reason: the calls
  * are made again, and wait anew when they must. */
 void cn_wasi_resume(struct cn_wasi *wasi);
+
+/* From any thread: the function behind standard stream `number` is worth calling again. */
+void cn_wasi_feed_again(struct cn_wasi *wasi, int number);
 
 /* Whether the guest has a descriptor that tells of memory pressure (cordon.pressure_open). */
 bool cn_wasi_watches_pressure(const struct cn_wasi *wasi);
