@@ -332,7 +332,8 @@ static bool invoke(cordon_vm_t *vm, const struct invocation *given, cordon_error
     enum cn_way way = cn_api_begin_call(vm);
 
     if (way == CN_WAY_NONE)
-        return cn_api_fail(error, CORDON_MISUSE, "another thread uses the VM, or it is run in steps");
+        return cn_api_fail(error, CORDON_MISUSE,
+                           "another thread uses the VM, or it is run in steps");
     bool is_done = invoke_in(vm, way, given, error);
     cn_api_end_call(vm, way);
     return is_done;

@@ -410,6 +410,8 @@ static void withhold_excess(struct cn_vm *vm)
 {
     uint64_t left = cn_account_left(&vm->account, CN_QUOTA_FUEL);
 
+    if (vm->step.is_under_way && vm->step.left < left)
+        left = vm->step.left;
     if ((uint64_t)vm->thread->fuel <= left)
         return;
     vm->withheld_fuel += vm->thread->fuel - (int64_t)left;

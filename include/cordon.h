@@ -383,11 +383,11 @@ CORDON_API bool cordon_config_stdio(cordon_config_t *config, int number, int fd,
                                     cordon_error_t *error);
 /* Functions in place of descriptors: what the guest reads comes from one, what it writes goes to
  * one, whose rate is CORDON_LOG_RATE as always. Called by whoever runs the VM, within a system
- * call, so they should be short and must use nothing of the VM but its control. They return how many
- * bytes they have put there or taken, fewer than asked for as they like; 0 from reading is the
- * end. CORDON_LATER: not now, the guest waits (and others run) until cordon_ctl_go_on; what was not
- * taken is offered again. CORDON_BROKEN: the guest gets an error (EIO, EPIPE). Nothing is filtered.
- * Not for cells, which are in another process. */
+ * call: they should be short, and must use nothing of the VM but its control. They return how
+ * many bytes they have put there or taken, fewer than asked for as they like; 0 from reading is
+ * the end. CORDON_LATER: not now, the guest waits (and others run) until cordon_ctl_go_on; what
+ * was not taken is offered again. CORDON_BROKEN: the guest gets an error (EIO, EPIPE). Nothing is
+ * filtered. Not for cells, which are in another process. */
 #define CORDON_LATER (-1)
 #define CORDON_BROKEN (-2)
 typedef int64_t (*cordon_read_fn)(void *user, cordon_vm_t *vm, void *bytes, size_t room);
