@@ -91,6 +91,7 @@ void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats)
     struct cn_figures seen = ctl->ops->figures(ctl);
 
     cn_api_stats(&seen, stats);
+    stats->foreign_calls = atomic_load(&ctl->foreign_calls);
 }
 
 void cordon_ctl_go_on(cordon_ctl_t *ctl, int number)

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "api/closures.h"
 #include "core/error.h"
 #include "core/module.h"
 #include "host/fence.h"
@@ -21,6 +22,7 @@ struct cordon_host {
     struct cn_pool *pool;  /* NULL until cordon_host_start */
     struct cn_pends pends; /* host functions of its VMs that are answered later */
     struct cn_fences fences;
+    struct cn_closures closures;
     bool has_fences;
 };
 
@@ -106,6 +108,7 @@ struct cn_ctl_ops {
 
 struct cordon_ctl {
     const struct cn_ctl_ops *ops;
+    _Atomic uint64_t foreign_calls;
 };
 
 extern const struct cn_ctl_ops cn_api_vm_ctl;
@@ -150,6 +153,7 @@ struct cordon_vm {
     _Atomic uintptr_t host_thread; /* the thread in which a function of the embedder's is under
                                       way, that the guest has called; or 0 */
     cordon_token_t pending; /* it has said that its answer comes later; or 0 */
+    struct cn_closure *closures; /* pointers to its functions */
     bool is_broken;      /* the guest cannot go on when that returns: */
     struct cn_error broken; /* why, unless vm.end says so */
 };
@@ -310,6 +314,9 @@ void cn_api_answer_dropped(const struct cn_answer *answer);
 /* What there is for an import: of the VM's instances, of the linker's functions, of WASI. */
 bool cn_api_resolve(struct cordon_vm *vm, const struct cn_module *module, uint32_t import,
                     struct cn_extern *result, cordon_error_t *error);
+
+/* export.c: from now on the pointers to its functions do nothing. */
+void cn_api_drop_fns(struct cordon_vm *vm);
 
 /* How a guest can be called from where the caller is now. */
 enum cn_way {

@@ -2,7 +2,7 @@
 #include <ffi.h>
 #include <string.h>
 
-#include "api/signature.h"
+#include "api/closure.h"
 
 struct cn_native {
     void (*function)(void);
@@ -14,9 +14,6 @@ struct cn_native {
     ffi_cif cif;
     ffi_type **types; /* of the parameters in C */
 };
-
-/* A buffer is two parameters in C. */
-#define C_PARAMS_MAX (2 * CN_SIGN_MAX)
 
 static ffi_type *ffi_type_of(cn_valtype type)
 {
@@ -32,32 +29,47 @@ static ffi_type *ffi_type_of(cn_valtype type)
     }
 }
 
-/* The types of the parameters in C; returns how many. */
-static uint32_t list_types(struct cn_native *native)
+static bool is_number(const struct cn_sign_part *part)
+{
+    return cn_sign_is_number(part->word) && !part->is_pointer;
+}
+
+uint32_t cn_native_types(const struct cn_sign *sign, ffi_type **types)
 {
     uint32_t count = 0;
 
+    for (uint32_t i = 0; i < sign->count; i++) {
+        const struct cn_sign_part *part = &sign->parts[i];
+        types[count++] =
+            is_number(part) ? ffi_type_of(cn_sign_valtype(part->word)) : &ffi_type_pointer;
+        if (part->word == CN_SIGN_BUF)
+            types[count++] = sizeof(size_t) == 8 ? &ffi_type_uint64 : &ffi_type_uint32;
+    }
+    return count;
+}
+
+ffi_type *cn_native_result(const struct cn_sign *sign)
+{
+    return sign->result == CN_SIGN_NONE ? &ffi_type_void
+                                        : ffi_type_of(cn_sign_valtype(sign->result));
+}
+
+static void look_at_parts(struct cn_native *native)
+{
     native->is_plain = true;
     for (uint32_t i = 0; i < native->sign.count; i++) {
         const struct cn_sign_part *part = &native->sign.parts[i];
-        bool is_number = cn_sign_is_number(part->word) && !part->is_pointer;
-        native->is_plain = native->is_plain && is_number;
+        native->is_plain = native->is_plain && is_number(part);
         native->has_views = native->has_views || part->word == CN_SIGN_BUF ||
                             part->word == CN_SIGN_PTR;
-        native->types[count++] =
-            is_number ? ffi_type_of(cn_sign_valtype(part->word)) : &ffi_type_pointer;
-        if (part->word == CN_SIGN_BUF)
-            native->types[count++] =
-                sizeof(size_t) == 8 ? &ffi_type_uint64 : &ffi_type_uint32;
     }
-    return count;
 }
 
 struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_binding *binding,
                                 const struct cn_sign *sign, void (*function)(void), void *user)
 {
     struct cn_native *native = cn_arena_alloc(arena, sizeof *native);
-    ffi_type **types = cn_arena_array(arena, C_PARAMS_MAX, sizeof(ffi_type *));
+    ffi_type **types = cn_arena_array(arena, CN_C_PARAMS_MAX, sizeof(ffi_type *));
 
     if (native == NULL || types == NULL)
         return NULL;
@@ -67,10 +79,9 @@ struct cn_native *cn_native_new(struct cn_arena *arena, const struct cn_binding 
         return NULL;
     *native = (struct cn_native){.function = function, .user = user, .binding = binding,
                                  .sign = *sign, .types = types};
-    uint32_t count = list_types(native);
-    ffi_type *result = sign->result == CN_SIGN_NONE ? &ffi_type_void
-                                                    : ffi_type_of(cn_sign_valtype(sign->result));
-    if (ffi_prep_cif(&native->cif, FFI_DEFAULT_ABI, count, result, types) != FFI_OK)
+    look_at_parts(native);
+    if (ffi_prep_cif(&native->cif, FFI_DEFAULT_ABI, cn_native_types(sign, types),
+                     cn_native_result(sign), types) != FFI_OK)
         return NULL;
     return native;
 }
@@ -83,16 +94,17 @@ struct passing {
     struct cn_thread *thread;
     const union cn_slot *slots;
     uint32_t at, count;                 /* of slots, and of parameters in C */
-    void *arguments[C_PARAMS_MAX];
+    void *arguments[CN_C_PARAMS_MAX];
     union {
         void *pointer;
         size_t size;
-    } cells[C_PARAMS_MAX];
+    } cells[CN_C_PARAMS_MAX];
     union cn_slot copies[CN_SIGN_MAX];  /* what `*word` points at */
     struct {
         char *text;
         size_t size;
-    } strings[CN_SIGN_MAX];
+        struct cn_closure *fn;
+    } lent[CN_SIGN_MAX]; /* and given back afterwards */
 };
 
 static enum cn_status refuse(struct passing *passing, uint32_t part, enum cn_status trap,
@@ -128,8 +140,8 @@ static enum cn_status pass_copy(struct passing *passing, uint32_t part, const ui
         return CN_NO_MEMORY;
     memcpy(text, from, size);
     text[size] = '\0';
-    passing->strings[part].text = text;
-    passing->strings[part].size = size + 1;
+    passing->lent[part].text = text;
+    passing->lent[part].size = size + 1;
     pass_pointer(passing, text);
     return CN_OK;
 }
@@ -196,6 +208,35 @@ static enum cn_status pass_buf(struct passing *passing, uint32_t part, uint64_t 
     return CN_OK;
 }
 
+/* The guest's function of that number in its table 0. As compilers for C have it, an empty place of
+ * number 0 is the null pointer. */
+static enum cn_status pass_fn(struct passing *passing, uint32_t part, uint64_t number)
+{
+    const struct cn_instance *instance = passing->thread->instance;
+    const struct cn_sign *sign = passing->native->sign.parts[part].inner;
+    const struct cn_table *table =
+        instance->module->table_count > 0 ? instance->tables[0] : NULL;
+    cordon_error_t error;
+
+    if (table == NULL || cn_ref_hierarchy(table->type) != CN_HIERARCHY_FUNC ||
+        number >= table->size)
+        return refuse(passing, part, CN_TRAP_UNDEFINED_ELEMENT, "");
+    struct cn_func *func = table->elements[number];
+    if (func == NULL && number > 0)
+        return refuse(passing, part, CN_TRAP_NULL_FUNCTION, "");
+    if (func != NULL) {
+        if (!cn_functype_equal(func->type, sign->type))
+            return refuse(passing, part, CN_TRAP_INDIRECT_CALL_TYPE, "");
+        passing->lent[part].fn = cn_api_lend_fn(passing->thread->user, func, sign, &error);
+        if (passing->lent[part].fn == NULL)
+            return refuse(passing, part, CN_TRAP_HOST, error.kind == CORDON_LOCKED
+                          ? ": this process is locked and can make no function pointers"
+                          : ": no function pointer can be made");
+    }
+    pass_pointer(passing, func != NULL ? (void *)(uintptr_t)passing->lent[part].fn->code : NULL);
+    return CN_OK;
+}
+
 static enum cn_status pass(struct passing *passing, uint32_t index)
 {
     const struct cn_sign_part *part = &passing->native->sign.parts[index];
@@ -218,6 +259,9 @@ static enum cn_status pass(struct passing *passing, uint32_t index)
     case CN_SIGN_PTR:
         passing->at += 1;
         return pass_view(passing, index, slots[0].u32, part->size);
+    case CN_SIGN_FN:
+        passing->at += 1;
+        return pass_fn(passing, index, slots[0].u32);
     case CN_SIGN_VM:
         pass_pointer(passing, passing->thread->user);
         return CN_OK;
@@ -247,12 +291,16 @@ static void give_back(struct passing *passing)
     }
 }
 
-static void drop_strings(struct passing *passing)
+static void drop_lent(struct passing *passing)
 {
     struct cn_allocator allocator = passing->thread->store->allocator;
+    struct cordon_vm *vm = passing->thread->user;
 
-    for (uint32_t i = 0; i < passing->native->sign.count; i++)
-        cn_free(allocator, passing->strings[i].text, passing->strings[i].size);
+    for (uint32_t i = 0; i < passing->native->sign.count; i++) {
+        cn_free(allocator, passing->lent[i].text, passing->lent[i].size);
+        if (passing->lent[i].fn != NULL)
+            cn_closure_free(&vm->host->closures, passing->lent[i].fn);
+    }
 }
 
 /* ------------------------------------------------------------------ calling */
@@ -296,7 +344,7 @@ static enum cn_status call_with_places(struct cn_thread *thread, struct cn_nativ
     passing.thread = thread;
     passing.slots = slots;
     passing.at = passing.count = 0;
-    memset(passing.strings, 0, native->sign.count * sizeof passing.strings[0]);
+    memset(passing.lent, 0, native->sign.count * sizeof passing.lent[0]);
     for (uint32_t i = 0; i < native->sign.count && status == CN_OK; i++)
         status = pass(&passing, i);
     if (status == CN_OK) {
@@ -305,7 +353,7 @@ static enum cn_status call_with_places(struct cn_thread *thread, struct cn_nativ
         thread->store->pins -= native->has_views;
         give_back(&passing);
     }
-    drop_strings(&passing);
+    drop_lent(&passing);
     return status;
 }
 

@@ -60,6 +60,7 @@ uint32_t cn_sign_slots(enum cn_sign_word word)
 
 /* What is being read: where, and the types of the guest's parameters so far. */
 struct parser {
+    struct cn_arena *arena;
     const char *at;
     struct cn_sign *sign;
     cn_valtype types[CN_SIGN_MAX + 1];
@@ -125,9 +126,54 @@ static bool add(struct parser *parser, struct cn_sign_part part)
     return true;
 }
 
-static uint32_t number_size(enum cn_sign_word word)
+uint32_t cn_sign_slot_size(enum cn_sign_word word)
 {
     return words[word].type == CN_I32 || words[word].type == CN_F32 ? 4 : 8;
+}
+
+bool cn_sign_is_outward(const struct cn_sign *sign)
+{
+    bool is_outward = sign->result != CN_SIGN_V128;
+
+    for (uint32_t i = 0; i < sign->count; i++) {
+        enum cn_sign_word word = sign->parts[i].word;
+        is_outward = is_outward && word != CN_SIGN_V128 &&
+                     (words[word].is_number || word == CN_SIGN_PTR || word == CN_SIGN_BUF);
+    }
+    return is_outward;
+}
+
+/* The signature's type in WebAssembly; false when memory is exhausted. */
+static bool set_type(struct parser *parser)
+{
+    uint32_t results = parser->sign->result != CN_SIGN_NONE, count = parser->params + results;
+    cn_valtype *kept = cn_arena_array(parser->arena, count, sizeof *kept);
+    struct cn_functype *type = cn_arena_alloc(parser->arena, sizeof *type);
+
+    if (kept == NULL || type == NULL)
+        return false;
+    if (results > 0)
+        parser->types[parser->params] = words[parser->sign->result].type;
+    memcpy(kept, parser->types, count * sizeof *kept);
+    *type = cn_functype_of(parser->params, results, kept);
+    parser->sign->type = type;
+    return true;
+}
+
+static bool parse_own(struct parser *parser);
+
+/* The signature of fn<...>: what a guest's function takes of C. */
+static bool take_inner(struct parser *parser, struct cn_sign_part *part)
+{
+    struct cn_sign *sign = cn_arena_alloc(parser->arena, sizeof *sign);
+
+    if (sign == NULL || !take(parser, "<"))
+        return false;
+    struct parser inner = {.arena = parser->arena, .at = parser->at, .sign = sign};
+    bool is_sound = parse_own(&inner) && set_type(&inner) && cn_sign_is_outward(sign);
+    parser->at = inner.at;
+    part->inner = sign;
+    return is_sound && take(parser, ">");
 }
 
 static bool take_part(struct parser *parser)
@@ -139,13 +185,15 @@ static bool take_part(struct parser *parser)
     bool is_sound = part.word != CN_SIGN_WORDS && part.word != CN_SIGN_NONE;
     if (part.is_pointer) {
         is_sound = is_sound && words[part.word].is_number && part.word != CN_SIGN_V128;
-        part.size = is_sound ? number_size(part.word) : 0;
+        part.size = is_sound ? cn_sign_slot_size(part.word) : 0;
     }
     if (!is_sound) {
         parser->at = at;
         return false;
     }
     if (part.word == CN_SIGN_PTR && !take_size(parser, &part.size))
+        return false;
+    if (part.word == CN_SIGN_FN && !take_inner(parser, &part))
         return false;
     return add(parser, part);
 }
@@ -256,23 +304,13 @@ static bool parse(struct parser *parser)
 bool cn_sign_parse(struct cn_arena *arena, const char *text, struct cn_sign *sign,
                    cordon_error_t *error)
 {
-    struct parser parser = {.at = text, .sign = sign};
+    struct parser parser = {.arena = arena, .at = text, .sign = sign};
 
     *sign = (struct cn_sign){.result = CN_SIGN_NONE};
     if (!parse(&parser))
         return cn_api_fail(error, CORDON_MISUSE,
                            "signature \"%s\": expected a type at \"%s\", as in "
                            "\"f64(i32, f64)\" (i32 u32 i64 u64 f32 f64 and pointers to them as "
-                           "*i32, buf str text ptr<N> vm user, void)", text, parser.at);
-    uint32_t results = sign->result != CN_SIGN_NONE, count = parser.params + results;
-    if (results > 0)
-        parser.types[parser.params] = words[sign->result].type;
-    cn_valtype *kept = cn_arena_array(arena, count, sizeof *kept);
-    struct cn_functype *type = cn_arena_alloc(arena, sizeof *type);
-    if (kept == NULL || type == NULL)
-        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
-    memcpy(kept, parser.types, count * sizeof *kept);
-    *type = cn_functype_of(parser.params, results, kept);
-    sign->type = type;
-    return true;
+                           "*i32, buf str text ptr<N> fn<...> vm user, void)", text, parser.at);
+    return set_type(&parser) || cn_api_fail(error, CORDON_QUOTA, "no memory left");
 }

@@ -27,6 +27,7 @@ struct cn_sign_part {
     enum cn_sign_word word;
     bool is_pointer; /* `*word` */
     uint32_t size;   /* ptr<N>: N; the bytes of what `*word` points at */
+    const struct cn_sign *inner; /* fn<...>: of that function */
 };
 
 struct cn_sign {
@@ -39,6 +40,11 @@ struct cn_sign {
 /* Parses one, its type into the arena; false with CORDON_MISUSE. */
 bool cn_sign_parse(struct cn_arena *arena, const char *text, struct cn_sign *sign,
                    cordon_error_t *error);
+
+/* Whether a guest's function can be called from C with it. */
+bool cn_sign_is_outward(const struct cn_sign *sign);
+/* Bytes of a number. */
+uint32_t cn_sign_slot_size(enum cn_sign_word word);
 
 /* Whether a word is a number's; its type in WebAssembly. */
 bool cn_sign_is_number(enum cn_sign_word word);

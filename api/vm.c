@@ -178,6 +178,7 @@ void cordon_vm_free(cordon_vm_t *vm)
     if (cn_api_is_started(vm))
         cn_vm_kill(&vm->vm, SIGKILL);
     cn_api_vm_wait(vm);
+    cn_api_drop_fns(vm);
     if (vm->host->pool != NULL && vm->vm.account.used[CN_QUOTA_MEMORY] > LARGE)
         cn_api_tear_down(vm);
     cn_api_begun_free(vm);
@@ -381,6 +382,7 @@ void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats)
     struct cn_figures now = cn_vm_figures(&vm->vm);
 
     cn_api_stats(&now, stats);
+    stats->foreign_calls = atomic_load(&vm->ctl.foreign_calls);
 }
 
 void *cordon_vm_memory(cordon_vm_t *vm, uint64_t *size)

@@ -36,7 +36,7 @@ static const struct {
     [CORDON_BAD_MODULE] = {"invalid", 126}, [CORDON_LINK] = {"link", 126},
     [CORDON_NO_EXPORT] = {"not-found", 127}, [CORDON_TRAP] = {"trap", 134},
     [CORDON_QUOTA] = {"quota", 137},      [CORDON_IO] = {"error", 125},
-    [CORDON_INTERNAL] = {"error", 125},
+    [CORDON_INTERNAL] = {"error", 125},   [CORDON_LOCKED] = {"error", 125},
 };
 
 /* The quota's name as people type it. */

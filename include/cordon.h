@@ -58,6 +58,7 @@ typedef enum cordon_kind {
     CORDON_QUOTA,       /* a quota ended it, or does not let it start */
     CORDON_IO,          /* the host's system refused something */
     CORDON_INTERNAL,    /* Cordon's own mistake: please report it */
+    CORDON_LOCKED,      /* the process has locked itself, and this would need what it gave up */
 } cordon_kind_t;
 
 typedef struct cordon_error {
@@ -165,6 +166,9 @@ CORDON_API void cordon_linker_allow_wasi(cordon_linker_t *linker);
  *     ptr<N>    void *: N bytes at the guest's address; checked
  *     str       const char *: a copy of the text up to its zero byte, at most 1 MiB
  *     text      const char *: the guest gives address and length; a copy with a zero byte behind
+ *     fn<...>   pointer to a function with the signature between, as in fn<i32(ptr<4>, ptr<4>)>:
+ *               the guest's one of a number in its table 0, as compilers for C number function
+ *               pointers. As cordon_export_fn; it is gone when the function returns
  *     vm, user  cordon_vm_t *, void *: nothing of the guest's
  *
  * Addresses are 32 bits wide and in memory 0 of the caller. What is not all there traps before the
@@ -501,6 +505,7 @@ typedef struct cordon_stats {
     uint64_t limit[CORDON_QUOTA_COUNT];
     uint64_t refused[CORDON_QUOTA_COUNT]; /* how often a quota said no */
     uint64_t net_in, net_out, connections, file_read, file_written;
+    uint64_t foreign_calls; /* of its functions through C's pointers, refused: cordon_export_fn */
 } cordon_stats_t;
 
 /* Makes a VM: joins imports, allocates memories and tables, and charges all of it. Nothing of
@@ -628,6 +633,36 @@ CORDON_API bool cordon_vm_call(cordon_vm_t *vm, const cordon_value_t *function,
                                const cordon_value_t *arguments, uint32_t argument_count,
                                cordon_value_t *results, uint32_t result_room,
                                cordon_result_t *result, cordon_error_t *error);
+
+/* A function of the guest's as a pointer of C: an exported one, or what a CORDON_FUNCREF refers to
+ * (a result, an element of a table). To be cast to the type that the signature says: numbers, and
+ * pointers, which have to be NULL or point into the memory 0 of the function's module: the guest
+ * gets their addresses in it. So `qsort` sorts the guest's memory by "i32(ptr<4>, ptr<4>)". For
+ * `ptr<N>` and `*word` N bytes have to be there, for `buf` as many as the second parameter says;
+ * else the guest traps. While such a call is under way the guest's memory does not move
+ * (memory.grow gives -1 instead), so that C can have pointers into it.
+ *
+ * It may be called from a host function that the guest has called, on the thread that this is
+ * called on, with all that cordon_vm_invoke says of such calls; or, like that, while nothing of the
+ * VM runs. When the guest ends in it, by a trap or a quota, it returns zero, and so do all further
+ * calls without that anything runs, until C has returned to the guest, which then ends with the
+ * first reason; called from outside, the next cordon_vm_invoke or cordon_vm_wait says how it ended.
+ * A call from another thread while the VM is in use does nothing: it returns zero, and is counted
+ * (cordon_stats_t, foreign_calls). C functions that are given one have to bear whatever it answers:
+ * it is the guest that compares, or counts.
+ *
+ * NULL with CORDON_NO_EXPORT, with CORDON_MISUSE when the signature does not agree with the
+ * function's type (both are named), and with CORDON_LOCKED in a process that can make no executable
+ * memory: after cordon_sandbox_enter, or under a filter that refuses it. The code is never in a
+ * page that is writable and executable at once. The pointer is the VM's until cordon_fn_free or
+ * cordon_vm_free. A stale one returns zero while the host lives, until its place is given to
+ * another function one day. */
+typedef void (*cordon_c_fn)(void);
+CORDON_API cordon_c_fn cordon_export_fn(cordon_vm_t *vm, const char *name, const char *signature,
+                                        cordon_error_t *error);
+CORDON_API cordon_c_fn cordon_vm_fn(cordon_vm_t *vm, const cordon_value_t *function,
+                                    const char *signature, cordon_error_t *error);
+CORDON_API void cordon_fn_free(cordon_vm_t *vm, cordon_c_fn function);
 
 /* An exported global's value. CORDON_NO_EXPORT; CORDON_MISUSE when it is constant, or the value is
  * of another type. */
