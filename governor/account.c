@@ -200,8 +200,8 @@ static void *charged_resize(void *context, void *old, size_t old_size, size_t ne
         return NULL;
     void *block = cn_heap.resize(NULL, old, old_size, new_size);
     if (block == NULL && new_size > 0) {
-        if (after > before)
-            cn_account_refund(account, CN_QUOTA_MEMORY, after - before);
+        assert(after > before); /* the heap makes every block smaller that it is told to */
+        cn_account_refund(account, CN_QUOTA_MEMORY, after - before);
         return NULL;
     }
     if (after < before)

@@ -16,6 +16,8 @@
 
 static enum cn_errno open_beneath(int dir, const char *path, struct open_how *how, int *result)
 {
+    int error = 0;
+
     how->flags |= O_CLOEXEC;
     how->resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
     for (int tries = 0; tries < TRIES_MAX; tries++) {
@@ -24,15 +26,16 @@ static enum cn_errno open_beneath(int dir, const char *path, struct open_how *ho
             *result = (int)fd;
             return CN_E_SUCCESS;
         }
-        if (errno != EAGAIN && errno != EINTR)
+        error = errno;
+        if (error != EAGAIN && error != EINTR)
             break;
     }
-    if (errno == EXDEV)
+    if (error == EXDEV)
         return CN_E_NOTCAPABLE;
     /* The kernel says the same of a link too many and of a magic link; those are only there. */
-    if (errno == ELOOP && cn_is_procfs(dir))
+    if (error == ELOOP && cn_is_procfs(dir))
         return CN_E_NOTCAPABLE;
-    return cn_errno_of_host(errno);
+    return cn_errno_of_host(error);
 }
 
 enum cn_errno cn_resolve_open(int dir, const char *path, int flags, int *result)

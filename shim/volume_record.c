@@ -10,6 +10,7 @@
 #define TEXT_OF_SIGNATURE 86u /* in base64 */
 
 static const char before[] = ", \"signature\": \"";
+static const char behind[] = "\"}";
 
 bool cn_record_public_key(const uint8_t seed[32], uint8_t key[32])
 {
@@ -41,23 +42,24 @@ bool cn_record_sign(const uint8_t seed[32], char *line, size_t room)
     char text[TEXT_OF_SIGNATURE + 1];
     size_t size = strlen(line) - 1; /* without the brace */
 
-    if (size + sizeof before + TEXT_OF_SIGNATURE + 3 > room ||
+    if (size + sizeof before + TEXT_OF_SIGNATURE + sizeof behind > room ||
         !sign(seed, (struct cn_bytes){(const uint8_t *)line, size}, signature))
         return false;
     cn_to_base64((struct cn_bytes){signature, sizeof signature}, text);
-    snprintf(line + size, room - size, "%s%s\"}", before, text);
+    snprintf(line + size, room - size, "%s%s%s", before, text, behind);
     return true;
 }
 
 bool cn_record_verify(const uint8_t key[32], struct cn_bytes line)
 {
-    const size_t tail = sizeof before - 1 + TEXT_OF_SIGNATURE + 2;
+    const size_t end = sizeof behind - 1, tail = sizeof before - 1 + TEXT_OF_SIGNATURE + end;
     uint8_t signature[SIGNATURE];
     char text[TEXT_OF_SIGNATURE + 1] = "";
 
-    if (line.size <= tail || memcmp(line.at + line.size - tail, before, sizeof before - 1) != 0)
+    if (line.size <= tail || memcmp(line.at + line.size - tail, before, sizeof before - 1) != 0 ||
+        memcmp(line.at + line.size - end, behind, end) != 0)
         return false;
-    memcpy(text, line.at + line.size - TEXT_OF_SIGNATURE - 2, TEXT_OF_SIGNATURE);
+    memcpy(text, line.at + line.size - TEXT_OF_SIGNATURE - end, TEXT_OF_SIGNATURE);
     if (cn_from_base64(text, signature, sizeof signature) != (long)SIGNATURE)
         return false;
     EVP_PKEY *public = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, 32);

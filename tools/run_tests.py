@@ -1,10 +1,17 @@
 #!/usr/bin/env python3
 """Builds the three configurations and runs every suite; called by tools/test.
 
+    run_tests.py [--quick | --long [--hours H] [--results FOLDER]]
+
 A suite is a command that prints `N passed, N failed[, N skipped]` as a line of its own, or
 exits with 77 after saying `SKIPPED name: why`. What is skipped is listed again at the end and
 never counted as passed. The last line is the sum of everything.
+
+--long runs what the others take samples of, in full, and fuzzes every target for H hours [8]: see
+long_suites. Findings, logs and what was learnt are in FOLDER [build-long]; the same command again
+goes on with the fuzzing where it was ended, and runs the rest anew.
 """
+import argparse
 import os
 import re
 import subprocess
@@ -120,6 +127,8 @@ def run_suite(totals, name, command, timeout=900):
     totals.add(name, passed, failed, time.time() - start)
     if failed:
         show_tail(text)
+    for line in re.findall(r'^.* executions in .*$', text, re.M):
+        print('    ' + line)
 
 
 def suites(quick):
@@ -182,22 +191,68 @@ def suites(quick):
         yield name, command
 
 
-def main():
-    quick = '--quick' in sys.argv[1:]
-    totals = Totals()
-    for name, directory, compiler, options in BUILDS:
-        if quick and name == 'asan':
-            continue
-        if build(totals, name, directory, compiler, options):
-            run_meson(totals, name, directory)
-    for name, command in suites(quick):
+def long_suites(hours, results):
+    """Name, command, and the seconds after which it is given up."""
+    cordon, asan = 'build/cordon', 'build-asan/cordon'
+    day = 24 * 3600
+    fuzz = ['tests/fuzz/long.py', results, '--hours', str(hours)]
+    rows = [
+        # Every crash and kill point that CI takes some of.
+        ('faults', ['tests/faults/run.py', 'build', '--long'], day),
+        ('faults-asan', ['tests/faults/run.py', 'build-asan', '--long'], day),
+        ('remnants', ['tests/remnants/run.py', cordon, '--long'], day),
+        # A thousand random walks against the disk's books, a million scenarios of the fair queue,
+        # a hundred thousand modules beside node.
+        ('quotas', ['tests/quotas/run.py', cordon, '--walks', '1000'], day),
+        ('fair-queue', ['env', 'CORDON_SCENARIOS=1000000', 'build/tests/test_fair', '-j1',
+                        '--filter', '*/random_scenarios_stay_near_the_ideal'], day),
+        ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count', '100000'], 4 * day),
+        ('translator-mutants', ['tests/mutants/run.py', '--cordon', cordon], day),
+        ('programs', ['tests/programs/run.py', cordon], day),
+        ('suspension', ['tests/suspend/run.py', cordon], day),
+        ('hostile-modules-asan', ['tests/hostile/run_modules.py', asan, '--slow'], day),
+        ('fuzz', fuzz, None),
+    ]
+    for name, command, seconds in rows:
+        if command[0].endswith('.py'):
+            command = ['python3'] + command
+        yield name, command, seconds
+
+
+def run_rows(totals, rows):
+    for name, command, seconds in rows:
         script = command[1] if command[0] == 'python3' else command[0]
-        if not os.path.exists(os.path.join(ROOT, script)):
+        if '/' in script and not os.path.exists(os.path.join(ROOT, script)):
             totals.skipped.append(f'SKIPPED {name}: {script} is not there')
             print(totals.skipped[-1], flush=True)
             continue
+        run_suite(totals, name, command, seconds)
+
+
+def timed(rows):
+    for name, command in rows:
         # Building the targets takes longer than running them.
-        run_suite(totals, name, command, 1800 if name == 'fuzz' else 900)
+        yield name, command, 1800 if name == 'fuzz' else 900
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--quick', action='store_true')
+    parser.add_argument('--long', action='store_true')
+    parser.add_argument('--hours', type=float, default=8)
+    parser.add_argument('--results', type=os.path.abspath,
+                        default=os.path.join(ROOT, 'build-long'))
+    options = parser.parse_args()
+    totals = Totals()
+    for name, directory, compiler, arguments in BUILDS:
+        if options.quick and name == 'asan':
+            continue
+        if build(totals, name, directory, compiler, arguments) and not options.long:
+            run_meson(totals, name, directory)
+    if options.long:
+        run_rows(totals, long_suites(options.hours, options.results))
+    else:
+        run_rows(totals, timed(suites(options.quick)))
     for line in totals.skipped:
         print(line)
     print(f'{totals.passed} passed, {totals.failed} failed, {len(totals.skipped)} skipped')

@@ -9,8 +9,10 @@ and without what was learnt before, so that the same build gives the same inputs
 libFuzzer can say, RUNS of each target; a target that has not done them after SECONDS is ended.
 
 Targets are the stems of tests/fuzz/fuzz_TARGET.c. Without any: load alone when it has to be
-quick (below 60 seconds), otherwise all. Inputs that break something stay in
-build-fuzz/found-TARGET/, what was learnt in build-fuzz/corpus-TARGET/.
+quick (below 60 seconds), otherwise all. They begin with what is kept in tests/fuzz/corpus/TARGET/,
+which is small, and with seeds made here. Inputs that break something stay in
+build-fuzz/found-TARGET/, what was learnt in build-fuzz/corpus-TARGET/. tests/fuzz/long.py does the
+same for hours, with AFL++ as well.
 """
 import glob
 import os
@@ -41,12 +43,13 @@ TARGETS = {
     'text': (LOADER, []),
     'translate': (MACHINE + LOADER, ['tests/fuzz/twin.c']),
     'verify': (MACHINE + LOADER, ['tests/fuzz/twin.c', 'tests/conformance/sample_module.c']),
+    'volume': (WHOLE + MACHINE + LOADER, []),
     'wasi': (WHOLE + MACHINE + LOADER, []),
 }
 
 SYSTEM = {'config': ['-lyaml', '-lffi', '-lcrypto', '-lpthread'],
           'control': ['-ljansson', '-luv', '-lffi', '-lcrypto', '-lpthread'],
-          'resolve': ['-lcrypto'], 'wasi': ['-lcrypto']}
+          'resolve': ['-lcrypto'], 'volume': ['-lcrypto'], 'wasi': ['-lcrypto']}
 # Targets whose inputs are modules.
 MODULES = ('load', 'preempt', 'text', 'translate')
 # Inputs of other forms.
@@ -100,11 +103,31 @@ def build(target):
          os.path.join(BUILD, f'fuzz_{target}')])
 
 
+def make_seeds():
+    run([sys.executable, os.path.join(HERE, 'seeds.py'), os.path.join(BUILD, 'seeds')])
+    for target, texts in SEEDS.items():
+        folder = os.path.join(BUILD, f'seeds-{target}')
+        os.makedirs(folder, exist_ok=True)
+        for i, text in enumerate(texts):
+            with open(os.path.join(folder, f'seed-{i}'), 'w', encoding='ascii') as seed:
+                seed.write(text)
+
+
+def seed_folders(target):
+    folders = [os.path.join(HERE, 'corpus', target), os.path.join(BUILD, f'seeds-{target}')]
+    if target in MODULES:
+        folders.append(os.path.join(BUILD, 'seeds'))
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def seeds_of(target):
+    return [path for folder in seed_folders(target) for path in glob.glob(f'{folder}/*')]
+
+
 def fuzz(target, seconds, is_verdict):
     """True when nothing was found."""
     corpus = os.path.join(BUILD, f'verdict-{target}' if is_verdict else f'corpus-{target}')
     found = os.path.join(BUILD, f'found-{target}')
-    seeds = os.path.join(BUILD, 'seeds')
     if is_verdict:
         shutil.rmtree(corpus, ignore_errors=True)
     os.makedirs(corpus, exist_ok=True)
@@ -117,13 +140,9 @@ def fuzz(target, seconds, is_verdict):
                f'-artifact_prefix={found}/']
     if is_verdict:
         command += [f'-seed={SEED}', f'-runs={RUNS_OF.get(target, RUNS)}']
-    command.append(corpus)
-    if target in SEEDS:
-        for i, text in enumerate(SEEDS[target]):
-            with open(os.path.join(corpus, f'seed-{i}'), 'w', encoding='ascii') as seed:
-                seed.write(text)
+    command += [corpus, *seed_folders(target)]
     if target in MODULES:
-        command += [f'-dict={seeds}.dict', seeds]
+        command.append(f'-dict={BUILD}/seeds.dict')
     result = subprocess.run(command, cwd=ROOT, text=True, errors='replace',
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     kept = [line for line in result.stdout.splitlines()
@@ -151,7 +170,7 @@ def main():
         sys.exit(77)
     for target in targets:
         build(target)
-    run([sys.executable, os.path.join(HERE, 'seeds.py'), os.path.join(BUILD, 'seeds')])
+    make_seeds()
     failed = sum(not fuzz(target, seconds, is_verdict) for target in targets)
     print(f'{len(targets) - failed} passed, {failed} failed')
     sys.exit(1 if failed else 0)

@@ -1,7 +1,11 @@
 /* Runs a fuzz target without libFuzzer: on the files that are named, or on random inputs.
  *
  *   target -runs=N [-seed=N] [-len=N]     N inputs of up to `len` bytes
- *   target FILE...                        each file once */
+ *   target FILE...                        each file once, and each file of a folder
+ *
+ * Says how many inputs passed: one that does not ends the process. */
+#include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,24 +36,45 @@ static void run_random(uint64_t seed, uint64_t runs, uint64_t length)
     }
 }
 
-static int run_file(const char *path)
+static bool run_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
 
     if (file == NULL) {
         fprintf(stderr, "%s: cannot be read\n", path);
-        return 1;
+        return false;
     }
     size_t size = fread(input, 1, sizeof input, file);
     fclose(file);
     LLVMFuzzerTestOneInput(input, size);
-    return 0;
+    return true;
+}
+
+/* How many inputs; those that cannot be read are added to *failed. */
+static uint64_t run_named(const char *path, uint64_t *failed)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    uint64_t passed = 0;
+    char name[4096];
+
+    if (folder == NULL) {
+        passed = run_file(path);
+        *failed += passed == 0;
+        return passed;
+    }
+    while ((entry = readdir(folder)) != NULL) {
+        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        if (entry->d_name[0] != '.')
+            passed += run_named(name, failed);
+    }
+    closedir(folder);
+    return passed;
 }
 
 int main(int count, char **words)
 {
-    uint64_t seed = 1, runs = 0, length = 2048;
-    int failures = 0;
+    uint64_t seed = 1, runs = 0, length = 2048, passed = 0, failed = 0;
 
     for (int i = 1; i < count; i++) {
         if (strncmp(words[i], "-runs=", 6) == 0)
@@ -59,8 +84,10 @@ int main(int count, char **words)
         else if (strncmp(words[i], "-len=", 5) == 0)
             length = strtoull(words[i] + 5, NULL, 10);
         else
-            failures += run_file(words[i]);
+            passed += run_named(words[i], &failed);
     }
     run_random(seed, runs, length < INPUT_MAX ? length : INPUT_MAX);
-    return failures > 0;
+    printf("%llu passed, %llu failed\n", (unsigned long long)(passed + runs),
+           (unsigned long long)failed);
+    return failed > 0;
 }

@@ -247,6 +247,14 @@ Test(volume_store, notices_records_that_were_changed)
     cr_assert_eq(cn_volumes_check_records(&store, &count, &error), CN_OK);
     cr_assert_eq(count.all, 2);
     cr_assert_eq(count.good, 1);
+    name[1] = 'b';
+    for (ssize_t i = 0; copy.bytes[i] != '\n'; i++) { /* any byte of the first line */
+        copy.bytes[i] ^= 1;
+        put_back(records, &copy);
+        cr_assert_eq(cn_volumes_check_records(&store, &count, &error), CN_OK);
+        cr_assert_eq(count.good, 1, "byte %zd was changed", i);
+        copy.bytes[i] ^= 1;
+    }
     cn_volumes_close(&store);
 }
 
