@@ -84,11 +84,12 @@ static void note_ready(struct cn_fair *fair, const struct cn_fair_entity *entity
     ready->deadline = entity->deadline;
 }
 
+/* Time goes forward: one that comes moves it back by what it is owed, a slice at most. */
 static void count_anew(struct cn_fair *fair)
 {
     int64_t now = now_of(fair);
 
-    if (now < VTIME_FAR && now > -VTIME_FAR)
+    if (now < VTIME_FAR)
         return;
     for (uint32_t i = 0; i < fair->count; i++) {
         struct cn_fair_entity *entity = fair->all[i];
@@ -168,7 +169,8 @@ static int64_t adjusted_weight(const struct cn_fair_entity *entity, double worth
     if (share == worth * entity->weight)
         return plain_weight(entity);
     int64_t effective = (int64_t)(share / worth * (1 << WEIGHT_SHIFT));
-    return effective > 0 ? effective : 1;
+    assert(effective > 0); /* a share is a whole core or more than weight * worth; worth <= 1 */
+    return effective;
 }
 
 static void reweigh_all(struct cn_fair *fair, int64_t now, double worth)
@@ -204,12 +206,12 @@ static bool are_feasible(const struct cn_fair *fair)
     return heaviest * fair->workers <= sum;
 }
 
-/* Works the effective weights out anew after changes, at the virtual time that lags are counted
- * from. With many entities one more or less moves little: then some changes, or some turns, are
- * waited for. */
+/* Works the effective weights out anew after changes, of which there are some, at the virtual time
+ * that lags are counted from. With many entities one more or less moves little: then some changes,
+ * or some turns, are waited for. */
 static void adjust(struct cn_fair *fair, int64_t now)
 {
-    if ((fair->changes + fair->picks) * 16 < fair->active || fair->changes == 0)
+    if ((fair->changes + fair->picks) * 16 < fair->active)
         return;
     fair->changes = fair->picks = 0;
     bool feasible = fair->active == 0 || are_feasible(fair);

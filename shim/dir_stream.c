@@ -131,17 +131,16 @@ static const struct dirent64 *present(struct cn_dir_stream *stream, enum cn_errn
     return (const void *)(stream->buffer + stream->at);
 }
 
-/* The name as the guest knows it; NULL for one that is none of the volume's. */
-static const char *name_of(struct cn_dir_stream *stream, const struct dirent64 *host)
+/* The name as the guest knows it. ILSEQ for one that is none of the volume's. */
+static enum cn_errno name_of(struct cn_dir_stream *stream, const struct dirent64 *host,
+                             const char **name)
 {
     bool is_plain = stream->volume == NULL || strcmp(host->d_name, ".") == 0 ||
                     strcmp(host->d_name, "..") == 0;
 
-    if (is_plain)
-        return host->d_name;
-    return cn_name_show(stream->volume->keys, host->d_name, stream->shown) == CN_E_SUCCESS
-               ? stream->shown
-               : NULL;
+    *name = is_plain ? host->d_name : stream->shown;
+    return is_plain ? CN_E_SUCCESS
+                    : cn_name_show(stream->volume->keys, host->d_name, stream->shown);
 }
 
 enum cn_errno cn_dir_stream_peek(struct cn_dir_stream *stream, struct cn_allocator allocator,
@@ -152,9 +151,10 @@ enum cn_errno cn_dir_stream_peek(struct cn_dir_stream *stream, struct cn_allocat
     enum cn_errno error;
 
     *entry = (struct cn_dir_entry){.name = NULL};
-    while ((host = present(stream, &error)) != NULL && (name = name_of(stream, host)) == NULL)
+    while ((host = present(stream, &error)) != NULL &&
+           (error = name_of(stream, host, &name)) == CN_E_ILSEQ)
         stream->at += host->d_reclen;
-    if (host == NULL)
+    if (host == NULL || error != CN_E_SUCCESS)
         return error;
     error = remember(stream, allocator, host->d_off);
     if (error != CN_E_SUCCESS)

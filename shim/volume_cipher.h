@@ -29,14 +29,16 @@ void cn_sealer_end(struct cn_sealer *sealer);
  * `text` has and may be the same. */
 enum cn_errno cn_seal(struct cn_sealer *sealer, struct cn_bytes bound, struct cn_bytes text,
                       uint8_t *to, struct cn_seal *seal);
-/* The other way. IO, and `to` is zeroed, when anything was changed. `to` is another place. */
+/* The other way. IO when anything was changed, NOMEM when that could not be found out; `to` is
+ * zeroed then, and is another place. */
 enum cn_errno cn_unseal(struct cn_sealer *sealer, struct cn_bytes bound, struct cn_bytes text,
                         const struct cn_seal *seal, uint8_t *to);
 
 /* A file name as the host sees it: AES-256-SIV in base64url, the same for the same name. `hidden`
  * has room for CN_HIDDEN_MAX + 1 bytes. NAMETOOLONG beyond CN_SEALED_NAME_MAX. */
 enum cn_errno cn_name_hide(const struct cn_volume_keys *keys, const char *name, char *hidden);
-/* The other way, into CN_SEALED_NAME_MAX + 1 bytes. ILSEQ when no name of this volume looks so. */
+/* The other way, into CN_SEALED_NAME_MAX + 1 bytes. ILSEQ when no name of this volume looks so;
+ * NOMEM. */
 enum cn_errno cn_name_show(const struct cn_volume_keys *keys, const char *hidden, char *name);
 
 /* Base64url without padding: how many characters, and the zero behind them; how many bytes, or -1

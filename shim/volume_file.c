@@ -148,21 +148,26 @@ static enum cn_errno unseal_header(struct cn_sealed_file *file, const struct hea
     return error;
 }
 
-/* Takes over copy `number` when it is whole and newer. */
+/* Takes over copy `number` when it is whole and newer. ILSEQ when it is not; other errors say
+ * nothing about it. */
 static enum cn_errno take_header(struct cn_sealed_file *file, uint32_t number)
 {
     struct cn_sealed_file found = {.keys = file->keys, .desk = file->desk, .host = file->host};
     struct header_page page;
     struct header header;
 
-    if (get(file->host, &page, sizeof page, (uint64_t)number * PAGE) != CN_E_SUCCESS ||
-        memcmp(page.magic, magic, sizeof magic) != 0)
-        return CN_E_IO;
-    enum cn_errno error = unseal_header(&found, &page, &header);
+    enum cn_errno error = get(file->host, &page, sizeof page, (uint64_t)number * PAGE);
+    if (error != CN_E_SUCCESS)
+        return error;
+    if (memcmp(page.magic, magic, sizeof magic) != 0)
+        return CN_E_ILSEQ;
+    error = unseal_header(&found, &page, &header);
+    if (error == CN_E_IO)
+        error = CN_E_ILSEQ;
     if (error == CN_E_SUCCESS &&
         (header.generation % 2 != number || header.generation <= file->generation ||
          header.size > CN_SEALED_SIZE_MAX || header.written > blocks_of(header.size)))
-        error = CN_E_IO;
+        error = CN_E_ILSEQ;
     if (error != CN_E_SUCCESS) {
         cn_sealed_close(&found);
         return error;
@@ -195,12 +200,15 @@ enum cn_errno cn_sealed_open(struct cn_sealed_file *file)
 {
     *file = (struct cn_sealed_file){
         .keys = file->keys, .desk = file->desk, .host = file->host};
-    enum cn_errno first = take_header(file, 0);
-    enum cn_errno second = take_header(file, 1);
-
-    if (file->key != NULL)
-        return CN_E_SUCCESS;
-    return first == CN_E_NOMEM || second == CN_E_NOMEM ? CN_E_NOMEM : CN_E_IO;
+    for (uint32_t i = 0; i < 2; i++) {
+        enum cn_errno error = take_header(file, i);
+        /* Not known is not damaged: the other copy may be the older one. */
+        if (error != CN_E_SUCCESS && error != CN_E_ILSEQ) {
+            cn_sealed_close(file);
+            return error;
+        }
+    }
+    return file->key != NULL ? CN_E_SUCCESS : CN_E_IO;
 }
 
 void cn_sealed_close(struct cn_sealed_file *file)
@@ -255,7 +263,7 @@ static enum cn_errno unseal_block(const struct cn_sealed_file *file, struct cn_s
     bind_block(file, block, &bound);
     enum cn_errno error = cn_unseal(sealer, bytes_of(&bound, sizeof bound), text, &record->now,
                                     desk->plain[at]);
-    if (error != CN_E_SUCCESS) {
+    if (error == CN_E_IO) {
         error = cn_unseal(sealer, bytes_of(&bound, sizeof bound), text, &record->before,
                           desk->plain[at]);
         if (error == CN_E_SUCCESS)

@@ -156,7 +156,7 @@ enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
     keys->master = take_any(keys, 1);
     keys->names = take_any(keys, 2);
     keys->links = take_any(keys, 1);
-    if (keys->pages != NULL) {
+    if (keys->master != NULL && keys->names != NULL && keys->links != NULL) {
         if (master != NULL)
             memcpy(keys->master, master, CN_KEY_SIZE);
         error = master != NULL || cn_random(keys->master, CN_KEY_SIZE) ? CN_E_SUCCESS

@@ -80,20 +80,37 @@ enum cn_status cn_volumes_replace(int store, const char *name, struct cn_bytes b
 
 /* ------------------------------------------------------------------ the host key */
 
-static void check_of(const struct slot *slot, uint8_t check[32])
+static enum cn_status no_memory(struct cn_error *error)
 {
-    (void)EVP_Digest(slot, offsetof(struct slot, check), check, NULL, EVP_sha256(), NULL);
+    return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory left");
 }
 
-static bool get_slot(const struct cn_ring *ring, uint32_t number, struct slot *slot)
+static bool check_of(const struct slot *slot, uint8_t check[32])
+{
+    return EVP_Digest(slot, offsetof(struct slot, check), check, NULL, EVP_sha256(), NULL) == 1;
+}
+
+/* *is_whole is false when there is none, or a torn one. What cannot be found out is an error: else
+ * a key that is there could be written over. */
+static enum cn_status get_slot(const struct cn_ring *ring, uint32_t number, struct slot *slot,
+                               bool *is_whole, struct cn_error *error)
 {
     uint8_t check[32];
+    struct stat stat;
 
+    *is_whole = false;
+    if (fstat(ring->key_file, &stat) != 0)
+        return cn_fail(error, CN_IO, CN_NO_OFFSET, "the key file: %s", strerror(errno));
+    if (stat.st_size < (off_t)number * SLOT + (off_t)sizeof *slot)
+        return CN_OK;
     if (!get_all(ring->key_file, slot, sizeof *slot, (off_t)number * SLOT))
-        return false;
-    check_of(slot, check);
-    return memcmp(slot->magic, key_magic, sizeof key_magic) == 0 &&
-           memcmp(slot->check, check, sizeof check) == 0;
+        return cn_fail(error, CN_IO, CN_NO_OFFSET, "the key file cannot be read: %s",
+                       strerror(errno));
+    if (!check_of(slot, check))
+        return no_memory(error);
+    *is_whole = memcmp(slot->magic, key_magic, sizeof key_magic) == 0 &&
+                memcmp(slot->check, check, sizeof check) == 0;
+    return CN_OK;
 }
 
 static enum cn_status put_slot(const struct cn_ring *ring, uint32_t number, const uint8_t *key,
@@ -109,7 +126,10 @@ static enum cn_status put_slot(const struct cn_ring *ring, uint32_t number, cons
         memcpy(slot->store, ring->head.store, sizeof slot->store);
         slot->generation = ring->head.generation;
         memcpy(slot->key, key, CN_KEY_SIZE);
-        check_of(slot, slot->check);
+        if (!check_of(slot, slot->check)) {
+            cn_secret_free(slot);
+            return no_memory(error);
+        }
     }
     done = put_all(ring->key_file, slot, sizeof *slot, (off_t)number * SLOT) &&
            fsync(ring->key_file) == 0;
@@ -128,6 +148,13 @@ static bool is_on_disk_of(int file, int store)
     return fstat(file, &a) != 0 || fstat(store, &b) != 0 || a.st_dev == b.st_dev;
 }
 
+/* Nothing was ever in it but its own key, so that it may be made anew: somebody who made it was
+ * ended before the key was in its file. */
+static bool is_unused(const struct cn_ring *ring)
+{
+    return ring->is_new || (ring->head.generation == 1 && ring->head.count == 1);
+}
+
 static enum cn_status open_key_file(struct cn_ring *ring, const struct cn_host_key *key,
                                     struct cn_error *error)
 {
@@ -135,7 +162,7 @@ static enum cn_status open_key_file(struct cn_ring *ring, const struct cn_host_k
 
     if (key->path == NULL)
         return CN_OK;
-    if (ring->is_new && key->may_be_made)
+    if (is_unused(ring) && key->may_be_made)
         flags |= O_CREAT;
     ring->key_file = open(key->path, flags, 0600);
     /* One that cannot be changed opens volumes, and removes none. */
@@ -167,8 +194,11 @@ static enum cn_status take_key(struct cn_ring *ring, struct cn_error *error)
 
     if (slot == NULL)
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory can be locked for a key");
-    for (uint32_t i = 0; i < 2; i++) {
-        if (!get_slot(ring, i, slot))
+    enum cn_status status = CN_OK;
+    for (uint32_t i = 0; i < 2 && status == CN_OK; i++) {
+        bool is_whole;
+        status = get_slot(ring, i, slot, &is_whole, error);
+        if (!is_whole)
             continue;
         bool is_ours = memcmp(slot->store, ring->head.store, sizeof slot->store) == 0;
         if (is_ours && slot->generation == ring->head.generation) {
@@ -180,6 +210,8 @@ static enum cn_status take_key(struct cn_ring *ring, struct cn_error *error)
         }
     }
     cn_secret_free(slot);
+    if (status != CN_OK)
+        return status;
     if (is_found)
         return other != 0 ? put_slot(ring, 1 - ring->slot, NULL, error) : CN_OK;
     if (other == UINT64_MAX)
@@ -192,22 +224,34 @@ static enum cn_status take_key(struct cn_ring *ring, struct cn_error *error)
     return cn_fail(error, CN_IO, CN_NO_OFFSET, "the key file has no key for this volume store");
 }
 
-static enum cn_status make_key(struct cn_ring *ring, struct cn_error *error)
+/* Whether a key of any store is in the key file. */
+static enum cn_status look_for_keys(const struct cn_ring *ring, bool *is_taken,
+                                    struct cn_error *error)
 {
     struct slot *slot = cn_secret_page();
 
     if (slot == NULL)
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory can be locked for a key");
-    bool is_taken = get_slot(ring, 0, slot) || get_slot(ring, 1, slot);
+    enum cn_status status = get_slot(ring, 0, slot, is_taken, error);
+    if (status == CN_OK && !*is_taken)
+        status = get_slot(ring, 1, slot, is_taken, error);
     cn_secret_free(slot);
+    return status;
+}
+
+/* Not in the key file yet. */
+static enum cn_status make_key(struct cn_ring *ring, struct cn_error *error)
+{
+    bool is_taken;
+
+    CN_TRY(look_for_keys(ring, &is_taken, error));
     if (is_taken)
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET,
                        "the key file is in use: each volume store needs one of its own");
     if (!cn_random(ring->host_key, CN_KEY_SIZE))
         return cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     ring->slot = 0;
-    CN_TRY(put_slot(ring, 0, ring->host_key, error));
-    return put_slot(ring, 1, NULL, error);
+    return CN_OK;
 }
 
 /* ------------------------------------------------------------------ wrapping */
@@ -313,11 +357,13 @@ static enum cn_status read_ring(struct cn_ring *ring, struct cn_error *error)
     return is_good ? CN_OK : damaged(error);
 }
 
-/* The store's own entry is the key that it signs with. */
+/* The store's own entry is the key that it signs with. The host key comes into its file last: a
+ * ring without one is made anew, a key without a ring could be of any store. */
 static enum cn_status make_ring(struct cn_ring *ring, struct cn_error *error)
 {
     struct cn_ring_entry own = {.created = (uint64_t)time(NULL)};
 
+    ring->head.count = 0;
     memcpy(ring->head.magic, ring_magic, sizeof ring_magic);
     ring->head.generation = 1;
     if (!cn_random(ring->head.store, sizeof ring->head.store))
@@ -333,8 +379,21 @@ static enum cn_status make_ring(struct cn_ring *ring, struct cn_error *error)
     cn_secret_free(seed);
     if (status == CN_OK)
         status = cn_ring_write(ring, error);
+    if (status == CN_OK)
+        status = put_slot(ring, 0, ring->host_key, error);
+    if (status == CN_OK)
+        status = put_slot(ring, 1, NULL, error);
     ring->is_new = false;
     return status;
+}
+
+static enum cn_status make_or_take(struct cn_ring *ring, bool may_be_made, struct cn_error *error)
+{
+    bool is_taken = true;
+
+    if (may_be_made && is_unused(ring) && !ring->is_new)
+        CN_TRY(look_for_keys(ring, &is_taken, error));
+    return ring->is_new || !is_taken ? make_ring(ring, error) : take_key(ring, error);
 }
 
 /* That the key goes with the ring is seen by the first entry. */
@@ -356,10 +415,8 @@ enum cn_status cn_ring_open(struct cn_ring *ring, int store, const struct cn_hos
     enum cn_status status = read_ring(ring, error);
     if (status == CN_OK)
         status = open_key_file(ring, key, error);
-    if (status == CN_OK && ring->host_key != NULL && ring->is_new)
-        status = make_ring(ring, error);
-    else if (status == CN_OK && ring->host_key != NULL)
-        status = take_key(ring, error);
+    if (status == CN_OK && ring->host_key != NULL)
+        status = make_or_take(ring, key->may_be_made, error);
     if (status == CN_OK && ring->host_key != NULL)
         status = try_key(ring, error);
     if (status != CN_OK)
@@ -421,7 +478,7 @@ enum cn_status cn_ring_write(struct cn_ring *ring, struct cn_error *error)
     uint8_t *bytes = cn_alloc(cn_heap, size);
 
     if (bytes == NULL)
-        return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET, "no memory left");
+        return no_memory(error);
     memcpy(bytes, &ring->head, sizeof ring->head);
     memcpy(bytes + sizeof ring->head, ring->entries, entries);
     enum cn_status status = cn_volumes_replace(ring->store, RING, bytes_of(bytes, size), error);

@@ -135,6 +135,26 @@ static bool is_unknown(const struct cn_volumes *store, int dir, const char *name
 
 /* ------------------------------------------------------------------ records */
 
+/* A last line without its end was being written when somebody was ended or the disk was full; who
+ * goes on writes its record anew. */
+static bool drop_torn(int fd)
+{
+    char tail[CN_RECORD_MAX];
+    struct stat stat;
+
+    if (fstat(fd, &stat) != 0)
+        return false;
+    off_t at = stat.st_size > (off_t)sizeof tail ? stat.st_size - (off_t)sizeof tail : 0;
+    ssize_t size = pread(fd, tail, sizeof tail, at);
+    if (size < 0)
+        return false;
+    const char *end = size > 0 ? memrchr(tail, '\n', (size_t)size) : NULL;
+    if (end == NULL && at > 0) /* no record is as long: it is somebody else's, and stays */
+        return true;
+    off_t whole = end != NULL ? at + (end + 1 - tail) : 0;
+    return whole == stat.st_size || ftruncate(fd, whole) == 0;
+}
+
 static void to_hex(const uint8_t *bytes, size_t size, char *text)
 {
     for (size_t i = 0; i < size; i++)
@@ -167,8 +187,8 @@ static enum cn_status write_record(struct cn_volumes *store, const struct cn_rin
     size_t size = strlen(line);
     line[size++] = '\n';
     int fd = openat(store->dir, RECORDS,
-                    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, line, size) != (ssize_t)size || fsync(fd) != 0)
+                    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0 || !drop_torn(fd) || write(fd, line, size) != (ssize_t)size || fsync(fd) != 0)
         status = failed(RECORDS, error);
     if (fd >= 0)
         close(fd);

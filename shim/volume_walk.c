@@ -122,8 +122,11 @@ static enum cn_errno show(struct walk *walk, const char *hidden, bool wants_dirs
         return CN_E_SUCCESS;
     if (walk->entries++ == ENTRIES_MAX)
         return CN_E_OVERFLOW;
-    if (cn_name_show(walk->volume->keys, hidden, name) == CN_E_SUCCESS)
+    enum cn_errno error = cn_name_show(walk->volume->keys, hidden, name);
+    if (error == CN_E_SUCCESS)
         found.name = name;
+    else if (error != CN_E_ILSEQ)
+        return error;
     if (!set_path(walk, found.name != NULL ? name : ""))
         return CN_E_NOMEM;
     found.path = walk->path;

@@ -279,27 +279,22 @@ static enum cn_status resolve_kind(struct cn_verifier *v, struct insn *insn)
     if (wants_number && insn->kind != CN_KIND_NUMBER)
         return cn_refuse(v, CN_RULE_REF_PLACE, 0);
     if (wants_ref && !cn_kind_is_ref(insn->kind))
-        return cn_refuse(v, CN_RULE_SLOT_KIND, insn->source_count ? insn->sources[0] : 0);
+        return cn_refuse(v, CN_RULE_SLOT_KIND, insn->sources[0]);
     return CN_OK;
 }
 
 static enum cn_kind result_kind(const struct insn *insn)
 {
-    switch (insn->row->result) {
-    case CN_OF_ANY:
-    case CN_OF_REF:
-        return insn->kind;
-    case CN_OF_FUNC:
-        return CN_KIND_FUNCREF;
-    case CN_OF_EXTERN:
-        return CN_KIND_EXTERNREF;
-    case CN_OF_OBJ:
-        return CN_KIND_ANYREF;
-    case CN_OF_EXN:
-        return CN_KIND_EXNREF;
-    default:
-        return CN_KIND_NUMBER;
-    }
+    static const uint8_t kinds[] = {
+        [CN_OF_NONE] = CN_KIND_NUMBER, [CN_OF_NUMBER] = CN_KIND_NUMBER,
+        [CN_OF_F32] = CN_KIND_NUMBER,  [CN_OF_F64] = CN_KIND_NUMBER,
+        [CN_OF_V128] = CN_KIND_NUMBER, [CN_OF_FUNC] = CN_KIND_FUNCREF,
+        [CN_OF_OBJ] = CN_KIND_ANYREF,  [CN_OF_EXTERN] = CN_KIND_EXTERNREF,
+        [CN_OF_EXN] = CN_KIND_EXNREF,
+    };
+    uint8_t of = insn->row->result;
+
+    return of == CN_OF_ANY || of == CN_OF_REF ? insn->kind : (enum cn_kind)kinds[of];
 }
 
 static enum cn_status give_result(struct cn_verifier *v, const struct insn *insn)

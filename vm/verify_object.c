@@ -215,7 +215,7 @@ enum cn_status cn_check_cast_type(struct cn_verifier *v, struct insn *insn,
     else
         is_known =
             cn_heap_is_abstract(heap) && cn_hierarchy_of_heap(heap) == cn_ref_hierarchy(type);
-    if (!is_known || !cn_valtype_is_ref(type))
+    if (!cn_valtype_is_ref(type) || !is_known)
         return cn_refuse(v, CN_RULE_CAST_TYPE, type);
     insn->kind = cn_kind_of(type);
     return CN_OK;

@@ -2,13 +2,15 @@
  * on, every place where Cordon calls the system with every error of tests/faults/calls.def, once
  * and on and on, at the first call from there, one in the middle and the last one.
  *
- *   faults [--every N] [--offset N] [--workers] [--whole] GUEST...
+ *   faults [--every N] [--offset N] [--workers] [--volume] [--whole] GUEST...
  *   faults --kills N [--seed N] GUEST...
  *
  * GUEST is a module that ends well when nothing fails. Whatever fails, the process lives, memory,
  * mappings and descriptors are given back, and what the disk's ledger says is what is on the disk.
  * --every takes one case in N. --workers runs the guest on a host's threads. --whole wants that
- * the guest returns 0 as long as nothing fails.
+ * the guest returns 0 as long as nothing fails. --volume gives it a private volume as its root, and
+ * afterwards checks, exports and removes volumes, which may fail, too; then the store opens, and
+ * what is left of its volumes is sound.
  *
  * --kills does not let anything fail: N times a process that runs the guest is killed, two of three
  * times before or after one of its system calls, all of them in turn, else at a random moment; then
@@ -39,7 +41,7 @@
 #define FDS_MAX 200
 
 struct world {
-    char root[64], fixed[64];
+    char root[64], fixed[64], store[80], key[80];
     int dirs[2], ledger, listener, client, input[2], output[2];
     uint16_t port;
 };
@@ -58,7 +60,7 @@ static uint32_t case_count;
 static const char *guest_name;
 static void *guest_bytes;
 static size_t guest_size;
-static bool on_workers, is_whole;
+static bool on_workers, has_volume, is_whole;
 
 static void require(bool condition, const char *what)
 {
@@ -89,6 +91,8 @@ static void open_world(struct world *world)
     world->dirs[0] = make_dir(world->root);
     world->dirs[1] = make_dir(world->fixed);
     require(mkdirat(world->dirs[1], "d", 0700) == 0, "mkdirat");
+    snprintf(world->store, sizeof world->store, "%s/store", world->root);
+    snprintf(world->key, sizeof world->key, "%s/key", world->fixed);
     world->ledger = memfd_create("ledger", MFD_CLOEXEC);
     world->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     world->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -139,6 +143,67 @@ static double half(double number)
     return number / 2;
 }
 
+static cordon_store_t *open_store(const struct world *world, cordon_error_t *error)
+{
+    const cordon_store_options_t options = {world->store, world->key, true, true};
+
+    return cordon_store_open(&options, error);
+}
+
+/* Made and forgotten: the guest's descriptors keep their numbers. */
+static bool try_ephemeral(cordon_store_t *store, cordon_error_t *error)
+{
+    const cordon_volume_t volume = {.guest = "/ephemeral"};
+    cordon_config_t *config = cordon_config_new(error);
+    bool is_granted = config != NULL && cordon_config_volume(config, store, &volume, error);
+
+    cordon_config_free(config);
+    return is_granted;
+}
+
+static bool grant_volume(struct made *made, const struct world *world, cordon_error_t *error)
+{
+    const cordon_volume_t volume = {.name = "kept", .guest = "/"};
+    cordon_store_t *store = open_store(world, error);
+    bool is_granted = store != NULL &&
+                      cordon_store_create(store, "kept", 16 << 20, 100, error) &&
+                      cordon_store_create(store, "other", 1 << 20, 10, error) &&
+                      cordon_config_volume(made->config, store, &volume, error) &&
+                      cordon_config_dir_fd(made->config, world->dirs[1], "/fixed", true, error) &&
+                      try_ephemeral(store, error);
+
+    cordon_store_close(store);
+    return is_granted;
+}
+
+/* What `cordon volume` does. */
+static bool use_store(const struct world *world, cordon_error_t *error)
+{
+    cordon_store_t *store = open_store(world, error);
+    cordon_volume_report_t report;
+    cordon_volume_info_t info;
+    uint64_t all, good;
+    int out = memfd_create("archive", MFD_CLOEXEC);
+    bool is_done = store != NULL && cordon_store_check(store, "kept", &report, error) &&
+                   cordon_store_export(store, "kept", out, error) &&
+                   cordon_store_remove(store, "kept", error) &&
+                   cordon_store_check_records(store, &all, &good, error) &&
+                   cordon_store_list(store, 0, &info);
+
+    cordon_store_close(store);
+    if (out >= 0)
+        close(out);
+    return is_done;
+}
+
+static bool grant_dirs(struct made *made, const struct world *world, cordon_error_t *error)
+{
+    if (has_volume)
+        return grant_volume(made, world, error);
+    return cordon_config_dir_fd(made->config, world->dirs[0], "/", false, error) &&
+           cordon_config_dir_fd(made->config, world->dirs[1], "/fixed", true, error);
+}
+
 static bool make(struct made *made, const struct world *world, cordon_error_t *error)
 {
     static const char *const args[] = {"guest", "argument"};
@@ -154,10 +219,9 @@ static bool make(struct made *made, const struct world *world, cordon_error_t *e
         return false;
     cordon_linker_allow_wasi(made->linker);
     for (int i = 0; i < 2; i++)
-        if (!cordon_config_arg(made->config, args[i], error) ||
-            !cordon_config_dir_fd(made->config, world->dirs[i], i ? "/fixed" : "/", i, error))
+        if (!cordon_config_arg(made->config, args[i], error))
             return false;
-    if (!cordon_config_env(made->config, "KEY=value", error) ||
+    if (!grant_dirs(made, world, error) || !cordon_config_env(made->config, "KEY=value", error) ||
         !cordon_config_stdio(made->config, 0, world->input[0], error) ||
         !cordon_config_stdio(made->config, 1, world->output[1], error) ||
         !cordon_config_stdio(made->config, 2, world->output[1], error) ||
@@ -212,6 +276,35 @@ static int count_entry(const char *path, const struct stat *stat, int type, stru
     if (!S_ISDIR(stat->st_mode))
         counted.bytes += ((uint64_t)stat->st_size + BLOCK - 1) / BLOCK * BLOCK;
     return 0;
+}
+
+/* Whatever failed, the store opens, which finishes what was begun, and nothing in it is damaged. */
+static bool check_store(const struct world *world)
+{
+    cordon_error_t error = {.message = ""};
+    cordon_volume_report_t report;
+    cordon_volume_info_t info;
+    cordon_store_t *store = open_store(world, &error);
+    bool is_good = store != NULL;
+
+    if (!is_good)
+        printf("  the store does not open: %s\n", error.message);
+    for (uint32_t i = 0; is_good && cordon_store_list(store, i, &info); i++) {
+        is_good = cordon_store_check(store, info.name, &report, &error) && report.foreign == 0 &&
+                  report.unopened == 0 && report.blocks == 0 && !report.is_incomplete &&
+                  !info.in_use;
+        if (!is_good)
+            printf("  volume %s: %s, %llu foreign, %llu unopened, %llu blocks\n", info.name,
+                   error.message, (unsigned long long)report.foreign,
+                   (unsigned long long)report.unopened, (unsigned long long)report.blocks);
+    }
+    uint64_t all, good;
+    if (is_good && (!cordon_store_check_records(store, &all, &good, &error) || all != good)) {
+        printf("  records that were not signed: %s\n", error.message);
+        is_good = false;
+    }
+    cordon_store_close(store);
+    return is_good;
 }
 
 /* Whoever goes on with the ledger is charged for what is there, and nothing else. */
@@ -278,6 +371,8 @@ static bool try_case(const struct fault *what)
     bool is_made = make(&made, &world, &error);
     bool has_run = is_made && run(&made, &result, &error);
     take_away(&made);
+    if (has_volume && has_run)
+        has_run = use_store(&world, &error);
     hooks_rest();
     fault = (struct fault){.count = 0};
     if (what->count == 0 && is_whole &&
@@ -294,7 +389,7 @@ static bool try_case(const struct fault *what)
                (long long)mapped, (int)(open_count() - open_before));
         is_good = false;
     }
-    is_good &= check_disk(&world);
+    is_good &= has_volume ? check_store(&world) : check_disk(&world);
     alarm(0);
     close_world(&world);
     return is_good;
@@ -359,6 +454,8 @@ static void run_to_be_killed(const struct world *world)
     if (make(&made, world, &error))
         run(&made, &result, &error);
     take_away(&made);
+    if (has_volume)
+        (void)use_store(world, &error);
     _exit(0);
 }
 
@@ -382,7 +479,8 @@ static bool try_kill(uint32_t number, uint32_t call_count, bool *was_killed)
     require(waitpid(child, &status, 0) == child, "waitpid");
     *was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     kill_before = kill_after = 0;
-    bool is_good = (*was_killed || WIFEXITED(status)) && check_disk(&world);
+    bool is_good = (*was_killed || WIFEXITED(status)) &&
+                   (has_volume ? check_store(&world) : check_disk(&world));
     if (!is_good)
         printf("FAILED %s: killed %s call %u (%s)\n", guest_name,
                number % 3 == 0 ? "before" : number % 3 == 1 ? "after" : "at random instead of",
@@ -501,6 +599,7 @@ int main(int argc, char **argv)
     Dl_info info;
 
     signal(SIGPIPE, SIG_IGN);
+    hooks_begin();
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--every") == 0 && i + 1 < argc) {
             every = (uint32_t)strtoul(argv[++i], NULL, 10);
@@ -512,6 +611,8 @@ int main(int argc, char **argv)
             random_state = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--workers") == 0) {
             on_workers = true;
+        } else if (strcmp(argv[i], "--volume") == 0) {
+            has_volume = true;
         } else if (strcmp(argv[i], "--whole") == 0) {
             is_whole = true;
         } else {

@@ -232,3 +232,39 @@ static reg lead(enum call call, any_fn real, void *at, const reg *a)
     }
 #include "calls.def"
 #undef FAULT
+
+/* ------------------------------------------------------------------ the library of ciphers */
+
+int CRYPTO_set_mem_functions(void *(*allocate)(size_t, const char *, int),
+                             void *(*resize)(void *, size_t, const char *, int),
+                             void (*release)(void *, const char *, int));
+
+static void *allocate(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (ask(CALL_malloc, __builtin_return_address(0)) != 0)
+        return NULL;
+    return __real_malloc((reg)size, 0, 0, 0, 0, 0);
+}
+
+static void *resize(void *old, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (ask(CALL_realloc, __builtin_return_address(0)) != 0)
+        return NULL;
+    return __real_realloc((reg)old, (reg)size, 0, 0, 0, 0);
+}
+
+static void release(void *block, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    __real_free(block);
+}
+
+void hooks_begin(void)
+{
+    (void)CRYPTO_set_mem_functions(allocate, resize, release);
+}

@@ -42,6 +42,10 @@ extern _Atomic int64_t blocks, mapped; /* that Cordon has not given back */
 extern uint32_t kill_before, kill_after;
 extern _Atomic uint32_t calls; /* of the system, since the last hooks_watch */
 
+/* Before anything else: what the library of ciphers allocates may fail, but what it keeps for
+ * itself is not missed. */
+void hooks_begin(void);
+
 /* Between these calls fail, and are counted; outside of them everything is the test's own. */
 void hooks_watch(void);
 void hooks_rest(void);

@@ -25,9 +25,9 @@ COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
 KILLS, KILLS_LONG = 500, 5000
 
 
-def run(name, command):
+def run(name, command, seconds):
     """Passed, failed, and the places that were reached."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     lines = [line for line in done.stdout.splitlines() if not line.startswith('site ')]
     counts = COUNTS.findall(done.stdout)
     passed, failed = (int(counts[-1][0]), int(counts[-1][1])) if counts else (0, 1)
@@ -98,9 +98,13 @@ def main():
         kills = str(KILLS_LONG if options.long else KILLS)
         for name, arguments in (('on one thread', [*every, guest, objects]),
                                 ('on workers', ['--workers', *every, guest, objects]),
+                                ('on a volume', ['--volume', *every, guest]),
                                 ('killed', ['--kills', kills, '--seed', '1', guest]),
-                                ('killed again', ['--kills', kills, '--seed', '2', guest])):
-            good, bad, places_now = run(name, [program, *arguments])
+                                ('killed again', ['--kills', kills, '--seed', '2', guest]),
+                                ('killed on a volume',
+                                 ['--volume', '--kills', kills, '--seed', '3', guest])):
+            good, bad, places_now = run(name, [program, *arguments],
+                                        86400 if options.long else 800)
             passed, failed, reached = passed + good, failed + bad, reached | places_now
     if options.every == 1 and shutil.which('objdump'):
         list_unreached(program, reached)

@@ -97,13 +97,13 @@ static void learn(struct world *world)
 static void open_world(struct world *world)
 {
     static const char *const args[] = {"app", "argument"};
-    static const char *const environ[] = {"KEY=value"};
+    static const char *const variables[] = {"KEY=value"};
     struct cn_error error = {.text = ""};
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC), listens = listener();
     struct cn_wasi_dir dirs[] = {{make_dir(world->root), "/", false, NULL},
                                  {make_dir(world->other), "/fixed", true, NULL}};
     struct cn_wasi_config config = {
-        .args = args, .arg_count = 2, .environ = environ, .environ_count = 1,
+        .args = args, .arg_count = 2, .environ = variables, .environ_count = 1,
         .stdio = {nothing, nothing, nothing}, .dirs = dirs, .dir_count = 2,
         .listeners = &listens, .listener_count = 1, .account = &world->account, .cpu_ns = no_time,
     };
@@ -311,6 +311,8 @@ static uint32_t refused_class(const struct known *fd, uint8_t class)
     }
     if (class == CN_CLASS_ANY)
         return CN_E_SUCCESS;
+    if (class == CN_CLASS_PRESSURE)
+        return fd->kind == CN_FD_PRESSURE ? CN_E_SUCCESS : CN_E_INVAL;
     if (class == CN_CLASS_DATA && fd->kind == CN_FD_LISTENER)
         return CN_E_NOTCONN;
     if (fd->kind == CN_FD_DIR)
@@ -447,6 +449,16 @@ static void opened(struct world *world, const struct cn_import_row *row,
                                           fd->is_read_only, fd->has_position};
 }
 
+/* Good for waiting alone. */
+static void opened_pressure(struct world *world, const union cn_slot *slots)
+{
+    uint32_t number = cn_load_u32(world->memory.base + slots[0].u32);
+
+    require(number == lowest_free(world), "another number", "pressure_open");
+    world->known[number] = (struct known){.is_open = true, .kind = CN_FD_PRESSURE,
+                                          .rights = CN_RIGHT_POLL_FD_READWRITE};
+}
+
 /* What a call that succeeded has changed in the table. */
 static void follow(struct world *world, const struct cn_import_row *row,
                    const union cn_slot *slots)
@@ -464,6 +476,8 @@ static void follow(struct world *world, const struct cn_import_row *row,
         fd->inheriting &= slots[2].u64;
     } else if (strcmp(row->name, "path_open") == 0) {
         opened(world, row, slots);
+    } else if (strcmp(row->name, "pressure_open") == 0) {
+        opened_pressure(world, slots);
     }
 }
 

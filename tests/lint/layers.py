@@ -33,7 +33,7 @@ GUESTS = ('bench/kernels/', 'examples/', 'stdlib/')
 LIBRARIES = {'uv.h': ('cli/up',), 'ffi.h': ('api',), 'jansson.h': ('cli',),
              'yaml.h': ('cli/up_yaml',), 'curses.h': ('cli/top',), 'seccomp.h': ('spec',),
              **{f'openssl/{name}.h': ('shim/volume',)
-                for name in ('crypto', 'evp', 'kdf', 'params', 'rand')}}
+                for name in ('crypto', 'err', 'evp', 'kdf', 'params', 'rand')}}
 # Made at build time, in spec/ of the build directory.
 MADE = {'insn_rows.h': ('core',), 'handlers_made.h': ('vm',),
         'jail_filters.h': ('host',)}

@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "governor/account.h"
@@ -136,6 +137,54 @@ Test(account, a_pot_keeps_what_is_reserved)
     cn_account_leave(&a);
     cn_account_leave(&b);
     cr_expect_eq(pot.committed, 0);
+}
+
+Test(account, a_pot_is_asked_for_too_much)
+{
+    struct cn_pot pot = {.size = 1000};
+    struct cn_account account;
+
+    cr_assert(cn_pot_take(&pot, 10));
+    cr_expect_not(cn_pot_take(&pot, UINT64_MAX));
+    cr_expect_not(cn_pot_take(&pot, UINT64_MAX - 10));
+    cr_expect_eq(pot.committed, 10);
+    cn_account_init(&account);
+    cn_account_reserve(&account, 100, 0); /* that has never joined one */
+    cn_account_leave(&account);
+    cr_expect_eq(cn_account_join(&account, &pot, UINT64_MAX), CN_OVER_QUOTA);
+    cr_expect_eq(pot.committed, 10);
+}
+
+/* Threads that take and give at the size at which a pot becomes tight: for so long that two of
+ * them meet in the middle of it. */
+enum { THREADS = 3, ROUNDS = 1000000 };
+
+static pthread_barrier_t all_are_there;
+
+static void *take_and_give(void *context)
+{
+    struct cn_pot *pot = context;
+
+    pthread_barrier_wait(&all_are_there);
+    for (int i = 0; i < ROUNDS; i++)
+        if (cn_pot_take(pot, 300))
+            cn_pot_give(pot, 300);
+    return NULL;
+}
+
+Test(account, a_pot_holds_whatever_threads_do, .timeout = 120)
+{
+    struct cn_pot pot = {.size = 600};
+    pthread_t threads[THREADS];
+
+    pthread_barrier_init(&all_are_there, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, take_and_give, &pot), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&all_are_there);
+    cr_expect_eq(pot.committed, 0);
+    cr_expect_not(pot.is_tight);
 }
 
 Test(account, a_pot_holds_through_random_changes)

@@ -376,6 +376,87 @@ Test(fair, times_are_counted_anew_after_months)
     cn_fair_release(&scene.fair);
 }
 
+/* One that sleeps, one that runs and one that cannot wait, when times are counted anew. */
+Test(fair, times_are_counted_anew_in_any_state)
+{
+    enum { HOUR_MS = 3600000 };
+    struct scene scene;
+
+    set_scene(&scene, 4, 2);
+    for (uint32_t i = 0; i < 4; i++)
+        add(&scene, i, 1, 0);
+    struct cn_fair_entity *sleeper = cn_fair_pick(&scene.fair);
+    cn_fair_put(&scene.fair, sleeper, MS, false);
+    int64_t lag = cn_fair_lag_ns(&scene.fair, sleeper);
+    struct cn_fair_entity *running = cn_fair_pick(&scene.fair);
+    cn_fair_charge(&scene.fair, running, (HOUR_MS + 1) * (uint64_t)MS); /* an hour of it counts */
+    int64_t farthest = running->vtime;
+    for (int i = 0; i < 8; i++) {
+        struct cn_fair_entity *entity = cn_fair_pick(&scene.fair);
+        for (uint32_t j = 0; j < 4; j++)
+            cn_fair_hurry(&scene.fair, &scene.entities[j]);
+        cn_fair_put(&scene.fair, entity, HOUR_MS / 4 * (uint64_t)MS, true);
+        cr_expect_leq(running->vtime, farthest);
+        cr_expect_lt(entity->vtime, 1ll << 61);
+    }
+    cr_expect_lt(running->vtime, farthest); /* they were */
+    cr_expect_eq(cn_fair_lag_ns(&scene.fair, sleeper), lag);
+    cn_fair_wake(&scene.fair, running); /* it is awake */
+    cn_fair_put(&scene.fair, running, MS, true);
+    cn_fair_release(&scene.fair);
+}
+
+Test(fair, a_debt_is_bounded_and_a_sleepers_weight_can_be_changed)
+{
+    struct scene scene;
+
+    set_scene(&scene, 2, 1);
+    cr_expect_gt(cn_fair_slice_ns(&scene.fair), 0); /* nobody is there */
+    for (uint32_t i = 0; i < 2; i++)
+        add(&scene, i, 100, 0);
+    struct cn_fair_entity *entity = cn_fair_pick(&scene.fair);
+    cn_fair_put(&scene.fair, entity, 10000 * (uint64_t)MS, false);
+    cr_expect_eq(cn_fair_lag_ns(&scene.fair, entity), -1000 * MS);
+    cn_fair_charge(&scene.fair, entity, 10000 * (uint64_t)MS);
+    cr_expect_eq(cn_fair_lag_ns(&scene.fair, entity), -2000 * MS);
+    cn_fair_set(&scene.fair, entity, 200, 0);
+    cr_expect_eq(entity->weight, 200);
+    cr_expect_eq(scene.fair.active, 1);
+    cr_expect_eq(cn_fair_lag_ns(&scene.fair, entity), -2000 * MS);
+    cn_fair_release(&scene.fair);
+}
+
+/* Gives memory until its turns are used up. */
+static void *stingy_resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    uint32_t *turns = context;
+
+    if (new_size > old_size && (*turns)-- == 0) {
+        *turns = 0;
+        return NULL;
+    }
+    return cn_heap.resize(NULL, old, old_size, new_size);
+}
+
+Test(fair, has_room_for_one_more_or_says_so)
+{
+    struct cn_fair_entity entities[64];
+
+    for (uint32_t first = 0; first < 6; first++) {
+        uint32_t turns = first, added = 0;
+        struct cn_fair fair;
+        cn_fair_init(&fair, (struct cn_allocator){stingy_resize, &turns}, 1);
+        while (added < 40 && cn_fair_add(&fair, &entities[added], 100, 0) == CN_OK)
+            cn_fair_wake(&fair, &entities[added++]);
+        cr_expect_eq(added, first < 2 ? 0 : first < 4 ? 16 : 32);
+        turns = 10;
+        if (added < 40) /* it can be tried again */
+            cr_expect_eq(cn_fair_add(&fair, &entities[added++], 100, 0), CN_OK);
+        cr_expect_eq(fair.count, added);
+        cn_fair_release(&fair);
+    }
+}
+
 Test(fair, entities_go_in_any_state)
 {
     struct scene scene;

@@ -53,4 +53,6 @@ Test(pace, stays_within_bounds_whatever_is_measured)
     cn_pace_learn(&pace, 0, 0);
     cn_pace_learn(&pace, 100, 1);
     cr_expect_eq(pace.fuel_per_slice, before);
+    cn_pace_learn(&pace, 10000, 1); /* no machine is that fast: 10,000 in a hundredth of a slice */
+    cr_expect_eq(pace.fuel_per_slice, (before * 3 + 1000000) / 4);
 }

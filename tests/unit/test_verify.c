@@ -215,3 +215,106 @@ Test(verify, is_linear_where_many_slots_are_live)
     cr_expect_lt(seconds() - start, 2.0);
     cn_arena_release(&arena);
 }
+
+/* ------------------------------------------------------------------ too much work */
+
+enum { REFS = 10000 };
+
+/* That the text is refused for being too much work, when each of its labels lists all of the
+ * references from slot 2 on, but the second, which leaves out the first. */
+static void expect_work(const char *text)
+{
+    static struct cn_ref_slot refs[REFS];
+    struct cn_arena arena;
+    struct cn_error error;
+    struct cn_code code;
+
+    cn_arena_init(&arena, cn_heap);
+    cr_assert_eq(cn_asm(cn_bytes_of(text), &arena, &code, &error), CN_OK, "%s", error.text);
+    for (uint32_t i = 0; i < REFS; i++)
+        refs[i] = (struct cn_ref_slot){(uint16_t)(2 + i), CN_HEAP_EXTERN};
+    code.refs = refs;
+    code.ref_count = REFS;
+    for (uint32_t i = 0; i < code.label_count; i++) {
+        code.labels[i].ref_first = i == 1;
+        code.labels[i].ref_count = (uint16_t)(REFS - (i == 1));
+    }
+    struct cn_verdict verdict = verify(&code);
+    cr_expect_eq(verdict.status, CN_UNVERIFIED);
+    cr_expect_eq(verdict.rule, CN_RULE_WORK, "%s", cn_rule_text(verdict.rule));
+    cn_arena_release(&arena);
+}
+
+/* Two labels with almost as many references, so that each branch has to compare them all. */
+Test(verify, gives_up_where_branches_compare_too_many_references)
+{
+    static char text[1 << 20];
+    size_t used = (size_t)snprintf(text, sizeof text, "func 2 frame 10010 header 0 entry $1\n"
+                                                      "    mov s10002, 1\n");
+
+    for (int i = 0; i < REFS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "    ref.null s%d, externref\n",
+                                 2 + i);
+    for (int i = 0; i < 2000; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "    brnz s10002, L%d, $1, $1\n", i % 2 * 2);
+    snprintf(text + used, sizeof text - used,
+             "    unreachable\nL0: live 10002\n    unreachable\nL1: live 10002\n"
+             "    unreachable\nL2: live 10003\n    unreachable\n");
+    expect_work(text);
+}
+
+Test(verify, gives_up_where_labels_list_too_many_references)
+{
+    static char text[1 << 16];
+    size_t used = (size_t)snprintf(text, sizeof text, "func 2 frame 10010 header 0 entry $1\n"
+                                                      "    unreachable\n");
+
+    for (int i = 0; i < 400; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "L%d: live 10002\n    unreachable\n", i);
+    expect_work(text);
+}
+
+Test(verify, gives_up_where_there_are_too_many_handlers)
+{
+    enum { HANDLERS = 2000000 };
+    static struct cn_handler_entry handlers[HANDLERS];
+    static const char calls[] = "    call func 2, window s2, $1\n    call func 2, window s2, $1\n"
+                                "    call func 2, window s2, $1\n    call func 2, window s2, $1\n"
+                                "    call func 2, window s2, $1\n    ret header s0\n";
+    char text[512];
+    struct cn_arena arena;
+    struct cn_error error;
+    struct cn_code code;
+
+    snprintf(text, sizeof text, "func 2 frame 10 header 0 entry $1\n%s", calls);
+    cn_arena_init(&arena, cn_heap);
+    cr_assert_eq(cn_asm(cn_bytes_of(text), &arena, &code, &error), CN_OK, "%s", error.text);
+    for (uint32_t i = 0; i < HANDLERS; i++)
+        handlers[i] = (struct cn_handler_entry){.end = 8, .label = CN_NO_LABEL};
+    code.handlers = handlers;
+    static const uint32_t counts[] = {HANDLERS, 250000}; /* at once; at the calls */
+    for (size_t i = 0; i < 2; i++) {
+        code.handler_count = counts[i];
+        struct cn_verdict verdict = verify(&code);
+        cr_expect_eq(verdict.status, CN_UNVERIFIED);
+        cr_expect_eq(verdict.rule, CN_RULE_WORK, "%s", cn_rule_text(verdict.rule));
+    }
+    cn_arena_release(&arena);
+}
+
+Test(verify, takes_no_code_of_more_than_2_gib)
+{
+    struct cn_code code = {.func = 2, .size = 0x80000000u, .frame = 2};
+    struct cn_program *program;
+    struct cn_maps maps = {.allocator = cn_heap, .limit = 1 << 20};
+    uint8_t scratch[8];
+
+    cr_assert_eq(cn_program_new(&program, sample_module(), cn_heap), CN_OK);
+    struct cn_verdict verdict = cn_verify(program, &code, NULL, scratch, &maps);
+    cr_expect_eq(verdict.status, CN_UNVERIFIED);
+    cr_expect_eq(verdict.rule, CN_RULE_SIZE);
+    cr_expect_eq(verdict.number, 0x80000000u);
+    cn_program_free(program);
+}

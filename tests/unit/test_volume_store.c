@@ -258,6 +258,48 @@ Test(volume_store, notices_records_that_were_changed)
     cn_volumes_close(&store);
 }
 
+Test(volume_store, writes_a_record_anew_that_was_cut_off)
+{
+    char records[96];
+    struct cn_record_count count;
+    struct stat stat;
+    snprintf(records, sizeof records, "%s/records", path);
+    begin();
+    for (int i = 0; i < 3; i++) {
+        create("a");
+        drop("a");
+        if (i == 1) /* in the middle of the second */
+            cr_assert(lstat(records, &stat) == 0 && truncate(records, stat.st_size - 40) == 0);
+    }
+    cr_assert_eq(cn_volumes_check_records(&store, &count, &error), CN_OK);
+    cr_assert_eq(count.all, 2);
+    cr_assert_eq(count.good, 2);
+    cn_volumes_close(&store);
+}
+
+/* Who makes a store may be ended before the host key is in its file, or while it is written. */
+Test(volume_store, is_made_again_when_its_making_was_cut_off)
+{
+    static const off_t sizes[] = {0, 50};
+    for (size_t i = 0; i < 2; i++) {
+        begin();
+        cn_volumes_close(&store);
+        cr_assert_eq(truncate(key_path, sizes[i]), 0);
+        key.may_be_made = false;
+        fails_to_open(CN_IO, "no key for this volume store");
+        key.may_be_made = true;
+        begin();
+        cn_volumes_close(&store);
+        begin();
+        cn_volumes_close(&store);
+    }
+    begin();
+    create("a"); /* now there is something to lose */
+    cn_volumes_close(&store);
+    cr_assert_eq(truncate(key_path, 0), 0);
+    fails_to_open(CN_IO, "no key for this volume store");
+}
+
 Test(volume_store, wants_its_key_elsewhere_and_its_own)
 {
     key.may_be_on_same_disk = false;
