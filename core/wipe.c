@@ -6,7 +6,7 @@
 
 #define PAGE 4096u
 #define LOOK_AT 256u /* pages at once */
-#define STACK (40u << 10) /* more than a system call uses, with what it calls in libraries */
+#define STACK (64u << 10) /* more than a system call uses, with what it calls in libraries */
 
 void cn_wipe(void *at, size_t size)
 {

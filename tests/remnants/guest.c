@@ -108,6 +108,7 @@ static int link_in(const char *folder, unsigned number)
     char text[200] = "to/";
     for (unsigned i = 0; i <= number % 4; i++)
         strcat(strcat(text, secret), "/");
+    unlink(name);
     return symlink(text, name);
 }
 

@@ -372,6 +372,32 @@ Test(volume_store, removes_trees_of_any_depth_and_what_nobody_knows)
     cn_volumes_close(&store);
 }
 
+/* CVE-2024-28189, CVE-2026-1386: whoever can write there makes a link, and the clean-up goes
+ * through it with rights of its own. */
+Test(volume_store, removes_links_and_not_what_they_lead_to)
+{
+    char outside[] = "/tmp/cn-outside-XXXXXX", name[300];
+
+    cr_assert_not_null(mkdtemp(outside));
+    snprintf(name, sizeof name, "%s/file", outside);
+    close(open(name, O_CREAT | O_WRONLY, 0600));
+    begin();
+    create("a");
+    int dir = open(path, O_RDONLY | O_DIRECTORY);
+    cr_assert_eq(symlinkat(outside, dir, "volumes/a/link"), 0);
+    cr_assert_eq(symlinkat(outside, dir, "volumes/left"), 0);
+    cr_assert_eq(symlinkat(name, dir, "trash/file"), 0);
+    drop("a");
+    cn_volumes_close(&store);
+    begin();
+    cr_assert(!is_there("volumes/a") && !is_there("trash/file"));
+    cn_volumes_close(&store);
+    close(dir);
+    cr_expect_eq(access(name, F_OK), 0, "what the links lead to is still there");
+    unlink(name);
+    rmdir(outside);
+}
+
 Test(volume_store, removes_ephemeral_ones_at_their_end)
 {
     struct cn_mount *mount;

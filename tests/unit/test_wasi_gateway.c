@@ -132,6 +132,26 @@ Test(wasi_gateway, writes_no_stray_byte_into_results)
     guest_finish(&guest);
 }
 
+/* The host's numbers of files and disks say what is there besides, and by whom it is shared. */
+Test(wasi_gateway, shows_no_numbers_of_the_hosts_files)
+{
+    uint64_t dev[2], ino[2];
+    struct stat stat;
+
+    for (int i = 0; i < 2; i++) {
+        struct guest guest;
+        guest_setup(&guest);
+        MUST(CALL(&guest, "fd_filestat_get", I(3), I(AT_OUT)));
+        dev[i] = out_u64(&guest);
+        ino[i] = cn_load_u64(guest.memory.base + AT_OUT + 8);
+        cr_assert_eq(lstat(guest.root, &stat), 0);
+        cr_expect_neq(dev[i], stat.st_dev);
+        cr_expect_neq(ino[i], stat.st_ino);
+        guest_finish(&guest);
+    }
+    cr_expect_neq(dev[0], dev[1], "one device, two guests");
+}
+
 /* Every function of every module, with every parameter at its extremes: nothing may happen to
  * memory outside (the sanitizers watch) or to the descriptors that are needed for the rest. */
 Test(wasi_gateway, survives_every_call_with_extreme_numbers, .timeout = 60)
