@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/wipe.h"
 #define ENTRIES_MAX 4000000u
 #define LEVELS_FIRST 64u
 
@@ -212,5 +213,6 @@ enum cn_errno cn_volume_walk(struct cn_volume *volume, int root, cn_visit_fn vis
     cn_free(volume->allocator, walk->levels, walk->room * sizeof *walk->levels);
     cn_free(volume->allocator, walk->path, walk->path_room);
     cn_free(volume->allocator, walk, sizeof *walk);
+    cn_wipe_stack(); /* of names: no turn of a VM's comes behind this */
     return error;
 }

@@ -4,11 +4,13 @@ import shutil
 import signal
 import subprocess
 
-from bench import MADE, PATIENCE, PLACES, free_port, hear, started, wait_for
+from bench import PATIENCE, PLACES, free_port, hear, started, wait_for
 
 BARE = "wipe unmap contexts"
 # What a host knows of a VM with a process of its own: what it was told, and what that said.
 TOLD = ("output", "argument", "environment")
+UNTOLD = tuple(place for place in PLACES if place not in TOLD)
+KEYS = (0, 1, 2, 3)  # of a volume: all are made from the first
 
 
 def _missing(hits, places=PLACES):
@@ -83,7 +85,7 @@ def a_program_that_lives_on_has_none(bench):
     """All places, the volume's keys, and round keys of whatever key."""
     if not bench.is_root:
         return "volumes of others need another test of their own"
-    places = (*PLACES, 0, 1, 2, 3, "schedules") # the numbers are keys of the volume
+    places = (*PLACES, *KEYS, "schedules")
     _, left = _keeper(bench, {"CORDON_BARE": BARE})
     assert not _missing(left, places), f"the control is blind: {left}"
     live, after = _keeper(bench, {})
@@ -98,21 +100,24 @@ def a_program_that_lives_on_has_none(bench):
 
 
 class _Host:
-    """`cordon up`, with a VM that holds secrets."""
+    """`cordon up`, with a VM that holds secrets: on a private volume, and elsewhere. It is the
+    command with nothing taken away, but that it tells the volume's keys."""
 
-    def __init__(self, bench, command, placement, bare):
+    def __init__(self, bench, placement, bare=""):
         self.bench, self.path = bench, bench.folder / "host.sock"
-        self.port, folder = free_port(), bench.place("hosted")
+        self.port, self.leaked = free_port(), bench.folder / "host.leaked"
+        store, key = bench.folder / "host-store", bench.folder / "host.key"
+        self.leaked.unlink(missing_ok=True)
         file = bench.folder / "host.yaml"
         name, _, value = bench.variable().partition("=")
         file.write_text(
-            "vms:\n  secret:\n"
-            f"    module: {bench.guest}\n    args: [hold, /d, {bench.words()}]\n"
-            f"    env: {{{name}: {value}}}\n    dirs: [{folder}::/d]\n"
+            f"store: {store}\nkey-file: {key}\nkey-on-same-disk: true\nvms:\n  secret:\n"
+            f"    module: {bench.guest}\n    args: [hold, /v, {bench.words()}]\n"
+            f"    env: {{{name}: {value}}}\n    volumes: ['web:/v']\n"
             f"    listen: [127.0.0.1:{self.port}]\n    process: {placement}\n")
-        self.context = started(command, "up", file, "--stay", "--host", self.path,
+        self.context = started(bench.bare, "up", file, "--stay", "--host", self.path,
                                stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               env={"CORDON_BARE": bare} if bare else {})
+                               env={"CORDON_BARE": bare, "CORDON_BARE_KEYS": str(self.leaked)})
 
     def __enter__(self):
         self.process = self.context.__enter__()
@@ -130,11 +135,14 @@ class _Host:
         pids = " ".join((task / "children").read_text() for task in tasks.iterdir()).split()
         return [self.process.pid, *map(int, pids)]
 
-    def hunt(self):
-        """Hits in all of its processes together."""
-        hits = {}
-        for pid in self.processes():
-            found = self.bench.hunt(pid) if pathlib.Path(f"/proc/{pid}/exe").exists() else {}
+    def hunt(self, pids=None):
+        """Hits in all of its processes together; the numbers are keys of the volume."""
+        hits, raw = {}, self.leaked.read_bytes()
+        keys = sorted({raw[at:at + 32].hex() for at in range(0, len(raw), 32)})
+        assert len(keys) == 4, keys
+        for pid in pids or self.processes():
+            there = pathlib.Path(f"/proc/{pid}/exe").exists()
+            found = self.bench.hunt(pid, keys) if there else {}
             for place, count in found.items():
                 hits[place] = hits.get(place, 0) + count
         return hits
@@ -152,10 +160,13 @@ class _Host:
             "ps", "--json", "--host", self.path).stdout)
 
 
-def _hosted(bench, placement, command=None, bare=""):
+def _hosted(bench, placement, bare=""):
     """Hits in a host: while the VM is there, when it has ended, when it is forgotten."""
-    with _Host(bench, command or bench.cordon, placement, bare) as host:
+    with _Host(bench, placement, bare) as host:
         live = host.hunt()
+        if placement == "own" and not bare:
+            found = host.hunt([host.process.pid])
+            assert not _left(found, (*UNTOLD, *KEYS, "schedules")), f"in the host: {found}"
         host.end_vm()
         ended = host.hunt()
         assert len(host.processes()) == 1, "a process lives on"
@@ -166,15 +177,15 @@ def _hosted(bench, placement, command=None, bare=""):
 def _in_hosts(bench, placement):
     if not bench.is_root:
         return "nobody else may look at a process that cannot be traced"
-    expected = PLACES if placement == "shared" else TOLD
+    expected = (*PLACES, *KEYS) if placement == "shared" else TOLD
     live, ended, after = _hosted(bench, placement)
-    control = _hosted(bench, placement, bench.bare, BARE)[2]
+    control = _hosted(bench, placement, BARE)[2]
     print(f"    live {live}\n    ended {ended}\n    forgotten {after}\n    control {control}")
-    assert not _missing(live), live
+    assert not _missing(live, (*PLACES, *KEYS)), live
     assert not _missing(control, expected), f"the control is blind: {control}"
     # The log is kept, and what a VM is started with, until it is forgotten.
-    assert not _left(ended, set(MADE) - {"output"} | {"socket"}), ended
-    assert not _left(after), after
+    assert not _left(ended, (*UNTOLD, *KEYS, "schedules")), ended
+    assert not _left(after, (*PLACES, *KEYS, "schedules")), after
     return None
 
 
@@ -259,7 +270,7 @@ def a_dump_of_a_host_has_none(bench):
     for placement in ("own", "shared"):
         found = {}
         for bare in ("dump filter", ""):
-            with _Host(bench, bench.bare, placement, bare) as host:
+            with _Host(bench, placement, bare) as host:
                 core = bench.folder / "dumped"
                 bench.run("-o", core, host.process.pid, command="gcore")
                 path = bench.folder / f"dumped.{host.process.pid}"
