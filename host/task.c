@@ -132,10 +132,12 @@ bool cn_task_returned(struct cn_vm *vm)
     return true;
 }
 
-void cn_task_drop_all(struct cn_vm *vm)
+bool cn_task_drop_one(struct cn_vm *vm)
 {
-    while (vm->first_task.next != &vm->first_task)
-        free_task(vm, vm->first_task.next);
+    if (vm->first_task.next == &vm->first_task)
+        return false;
+    free_task(vm, vm->first_task.next);
+    return true;
 }
 
 /* ------------------------------------------------------------------ whose turn it is */

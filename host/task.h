@@ -33,7 +33,7 @@ bool cn_task_next(struct cn_vm *vm, uint64_t *until_ns);
 /* Whether any of them could run now; the same. */
 bool cn_task_any_ready(struct cn_vm *vm, uint64_t *until_ns);
 
-/* Ends and frees all but the first. */
-void cn_task_drop_all(struct cn_vm *vm);
+/* Ends and frees one, not the first; false when there is none. */
+bool cn_task_drop_one(struct cn_vm *vm);
 
 #endif

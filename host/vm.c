@@ -35,23 +35,30 @@ void cn_vm_leave(struct cn_vm *vm)
     vm->is_working = false;
 }
 
-/* What is quickly done, and comes first: whoever uses memory is gone. */
-static void close_down(struct cn_vm *vm)
+/* One part of it, in an order in which nobody is left that uses what goes; true when nothing is. */
+static bool give_back_part(struct cn_vm *vm)
 {
     cn_pend_drop_all(vm);
-    cn_wasi_free(vm->wasi);
-    if (vm->store != NULL)
-        cn_task_drop_all(vm);
+    if (vm->wasi != NULL) {
+        if (!cn_wasi_give_back(vm->wasi))
+            return false;
+        cn_wasi_free(vm->wasi);
+        vm->wasi = NULL;
+        return false;
+    }
+    if (vm->store == NULL)
+        return true;
+    if (!cn_store_give_back(vm->store, GIVE_BACK_STEP) || cn_task_drop_one(vm))
+        return false;
     cn_nest_free(&vm->nest);
     cn_thread_free(vm->first_task.thread);
-    vm->wasi = NULL;
     vm->first_task.thread = vm->thread = NULL;
+    return true;
 }
 
 bool cn_vm_give_back(struct cn_vm *vm, uint64_t until_ns)
 {
-    close_down(vm);
-    while (vm->store != NULL && !cn_store_give_back(vm->store, GIVE_BACK_STEP))
+    while (!give_back_part(vm))
         if (cn_clock_ns(CLOCK_MONOTONIC) >= until_ns)
             return false;
     return true;

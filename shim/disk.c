@@ -6,6 +6,7 @@
 
 #define CHAINS_FIRST 64u
 #define CHAINS_MAX (1u << 24)
+#define FORGOTTEN_AT_ONCE 512 /* chains of about one each: some 50 us */
 
 static struct cn_allocator allocator_of(const struct cn_disk *disk)
 {
@@ -226,20 +227,31 @@ static bool outlives(const struct cn_inode *inode)
     return !inode->is_gone && (inode->is_ours || blocks_of(inode->size) != inode->base_blocks);
 }
 
+static void forget(struct cn_disk *disk, uint32_t chain)
+{
+    while (disk->chains[chain] != NULL) {
+        struct cn_inode *inode = disk->chains[chain];
+        disk->chains[chain] = inode->next;
+        if (outlives(inode))
+            inode->number = 0; /* its record stays */
+        free_inode(disk, inode);
+    }
+}
+
+bool cn_disk_forget_some(struct cn_disk *disk)
+{
+    for (int i = 0; disk->forgotten < disk->chain_count && i < FORGOTTEN_AT_ONCE; i++)
+        forget(disk, disk->forgotten++);
+    return disk->forgotten == disk->chain_count;
+}
+
 void cn_disk_release(struct cn_disk *disk)
 {
-    for (uint32_t i = 0; i < disk->chain_count; i++) {
-        while (disk->chains[i] != NULL) {
-            struct cn_inode *inode = disk->chains[i];
-            disk->chains[i] = inode->next;
-            if (outlives(inode))
-                inode->number = 0; /* its record stays */
-            free_inode(disk, inode);
-        }
-    }
+    while (!cn_disk_forget_some(disk))
+        continue;
     cn_free(allocator_of(disk), disk->chains, disk->chain_count * sizeof *disk->chains);
     disk->chains = NULL;
-    disk->chain_count = 0;
+    disk->chain_count = disk->forgotten = 0;
     disk->ledger = NULL;
 }
 

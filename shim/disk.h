@@ -44,6 +44,7 @@ struct cn_disk {
     struct cn_inode **chains;
     uint32_t chain_count; /* a power of two, or 0 */
     uint32_t inode_count;
+    uint32_t forgotten;   /* chains, by cn_disk_forget_some */
     uint64_t second_names; /* added by this VM and not removed again */
     struct cn_ledger *ledger; /* that outlives it, or NULL */
     uint32_t intended[CN_INTENDED_MAX]; /* records of the last VM's, while they are looked for */
@@ -62,6 +63,8 @@ void cn_disk_found(struct cn_disk *disk, const struct stat *stat, const struct s
                    const char *name);
 void cn_disk_settle_found(struct cn_disk *disk, bool is_all);
 
+/* Forgets some; true when none is left. Nothing else is done with it any more then. */
+bool cn_disk_forget_some(struct cn_disk *disk);
 /* Forgets everything; what is charged stays charged: the files are still there. */
 void cn_disk_release(struct cn_disk *disk);
 

@@ -9,6 +9,7 @@
 #include "shim/volume.h"
 
 #define SLOTS_FIRST 8u
+#define CLOSED_AT_ONCE 32u /* some 100 us, where they are connections */
 
 static struct cn_allocator allocator_of(const struct cn_fd_table *table)
 {
@@ -21,15 +22,26 @@ void cn_fd_table_init(struct cn_fd_table *table, struct cn_account *account,
     *table = (struct cn_fd_table){.account = account, .disk = disk, .wait_set = -1};
 }
 
+bool cn_fd_table_close_some(struct cn_fd_table *table)
+{
+    uint32_t count = 0;
+
+    for (; table->closed < table->slot_count && count < CLOSED_AT_ONCE; table->closed++) {
+        if (table->slots[table->closed] == NULL)
+            continue;
+        cn_fd_close(table, table->closed);
+        count++;
+    }
+    return table->closed == table->slot_count;
+}
+
 void cn_fd_table_release(struct cn_fd_table *table)
 {
-    for (uint32_t i = 0; i < table->slot_count; i++) {
-        if (table->slots[i] != NULL)
-            cn_fd_close(table, i);
-    }
+    while (!cn_fd_table_close_some(table))
+        continue;
     cn_free(allocator_of(table), table->slots, table->slot_count * sizeof *table->slots);
     table->slots = NULL;
-    table->slot_count = 0;
+    table->slot_count = table->closed = 0;
 }
 
 struct cn_fd *cn_fd_get(const struct cn_fd_table *table, uint32_t number)

@@ -56,6 +56,7 @@ struct cn_fd_table {
     struct cn_fd **slots;
     uint32_t slot_count;
     uint32_t lowest; /* no free slot is below */
+    uint32_t closed; /* slots before that, by cn_fd_table_close_some */
     uint32_t pressure_count; /* open ones of CN_FD_PRESSURE */
     int wait_set;    /* epoll descriptor that closed descriptors are taken from, or -1 */
 };
@@ -63,6 +64,8 @@ struct cn_fd_table {
 void cn_fd_table_init(struct cn_fd_table *table, struct cn_account *account,
                       struct cn_disk *disk);
 
+/* Closes some; true when none is left. Nobody opens one any more then. */
+bool cn_fd_table_close_some(struct cn_fd_table *table);
 /* Closes everything. */
 void cn_fd_table_release(struct cn_fd_table *table);
 

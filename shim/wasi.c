@@ -352,6 +352,11 @@ enum cn_status cn_wasi_new(const struct cn_wasi_config *config, struct cn_wasi *
     return CN_OK;
 }
 
+bool cn_wasi_give_back(struct cn_wasi *wasi)
+{
+    return cn_fd_table_close_some(&wasi->fds) && cn_disk_forget_some(&wasi->disk);
+}
+
 void cn_wasi_free(struct cn_wasi *wasi)
 {
     if (wasi == NULL)

@@ -70,6 +70,9 @@ CN_CHECKED enum cn_status cn_wasi_new(const struct cn_wasi_config *config,
 /* Closes the guest's descriptors. Files that were unlinked while open are gone then. What the VM
  * added to the disk stays charged. NULL is fine. */
 void cn_wasi_free(struct cn_wasi *wasi);
+/* The longest part of that, some of it; true when it is done. From the first time on it can only be
+ * freed. */
+bool cn_wasi_give_back(struct cn_wasi *wasi);
 
 /* The descriptor that is readable when a parked call should be made again: to be watched while
  * the VM's thread is parked. -1 when no call has ever been. */

@@ -3,9 +3,8 @@
 
 #include <assert.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "core/wipe.h"
+#include "vm/pages.h"
 #include "vm/roots.h"
 #include "vm/types.h"
 
@@ -16,7 +15,8 @@
 #define MAPPED_BLOCK_SIZE 262144u
 #define MUCH (4u << 20)
 #define SMALL_MAX 2048u
-#define MAPPED_MIN (1u << 20) /* larger objects are mappings, which come zeroed for nothing */
+#define MAPPED_MIN CN_PAGES_WORTH /* larger objects are mappings, which come zeroed for nothing */
+#define FREE_PART (512u << 10) /* of one that is given back at once */
 #define FREE_CELL UINT32_MAX  /* the type of a cell where no object is */
 #define THRESHOLD_MIN (256u * 1024)
 #define STEP_WORK 24000       /* of a step: some 20 us, 100 us where caches do not help */
@@ -110,21 +110,19 @@ static void *map_pages(struct cn_store *store, uint64_t size)
 {
     if (cn_account_charge(store->account, CN_QUOTA_MEMORY, size) != CN_OK)
         return NULL;
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at != MAP_FAILED) {
-        (void)madvise(at, size, MADV_DONTDUMP);
-        return at;
-    }
-    cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
-    return NULL;
+    void *at = cn_pages_map(size);
+    if (at == NULL)
+        cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
+    return at;
 }
 
-static void unmap_pages(struct cn_store *store, void *at, uint64_t size)
+/* Up to `most` bytes of the end; returns what is left. */
+static uint64_t unmap_pages(struct cn_store *store, void *at, uint64_t size, uint64_t most)
 {
-    cn_wipe_pages(at, size);
-    munmap(at, size);
-    cn_account_refund(store->account, CN_QUOTA_MEMORY, size);
+    uint64_t left = cn_pages_shrink(at, size, most);
+
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, size - left);
+    return left;
 }
 
 static struct block *new_block(struct cn_store *store, uint32_t class)
@@ -149,7 +147,7 @@ static struct block *new_block(struct cn_store *store, uint32_t class)
 static void free_block(struct cn_store *store, struct block *block)
 {
     if (block->size == MAPPED_BLOCK_SIZE)
-        unmap_pages(store, block, block->size);
+        (void)unmap_pages(store, block, block->size, block->size);
     else
         cn_free(store->allocator, block, block->size);
 }
@@ -180,7 +178,7 @@ static struct cn_object *new_large(struct cn_store *store, uint64_t size)
     size += sizeof *large;
     bool is_mapped = size >= MAPPED_MIN;
     if (is_mapped) {
-        size = (size + 4095) & ~(uint64_t)4095;
+        size = cn_whole_pages(size);
         large = map_pages(store, size);
     } else {
         large = cn_alloc(store->allocator, size);
@@ -195,12 +193,18 @@ static struct cn_object *new_large(struct cn_store *store, uint64_t size)
     return (struct cn_object *)(void *)large->object;
 }
 
-static void free_large(struct cn_store *store, struct large *large)
+/* All of it, or its end: true when nothing is left. */
+static bool free_large(struct cn_store *store, struct large *large, uint64_t most)
 {
+    if (large->is_mapped && large->size > most) {
+        large->size = unmap_pages(store, large, large->size, most);
+        return false;
+    }
     if (large->is_mapped)
-        unmap_pages(store, large, large->size);
+        (void)unmap_pages(store, large, large->size, large->size);
     else
         cn_free(store->allocator, large, large->size);
+    return true;
 }
 
 /* ------------------------------------------------------------------ allocation */
@@ -423,10 +427,13 @@ static bool sweep_large_step(struct cn_store *store, int64_t *work)
             heap->swept_large = &large->next;
             continue;
         }
-        *heap->swept_large = large->next;
+        struct large *next = large->next;
+        uint64_t part = large->size < FREE_PART ? large->size : FREE_PART;
+        *work -= (int64_t)(part / 1024 * FREE_WORK);
+        if (!free_large(store, large, FREE_PART))
+            continue;
+        *heap->swept_large = next;
         heap->objects--;
-        *work -= (int64_t)(large->size / 1024 * FREE_WORK);
-        free_large(store, large);
     }
     return false;
 }
@@ -610,7 +617,13 @@ enum cn_status cn_heap_open(struct cn_store *store)
     return CN_OK;
 }
 
-bool cn_heap_give_back(struct cn_store *store)
+void cn_heap_abandon(struct cn_store *store)
+{
+    if (store->heap != NULL)
+        store->heap->phase = IDLE;
+}
+
+bool cn_heap_give_back(struct cn_store *store, uint64_t most)
 {
     struct cn_heap *heap = store->heap;
 
@@ -625,8 +638,9 @@ bool cn_heap_give_back(struct cn_store *store)
     struct large *large = heap != NULL ? heap->larges : NULL;
     if (large == NULL)
         return true;
-    heap->larges = large->next;
-    free_large(store, large);
+    struct large *next = large->next;
+    if (free_large(store, large, most))
+        heap->larges = next;
     return false;
 }
 
@@ -641,7 +655,8 @@ void cn_heap_close(struct cn_store *store)
         store->handles = handle->next;
         cn_free(store->allocator, handle, sizeof *handle);
     }
-    while (!cn_heap_give_back(store))
+    cn_heap_abandon(store);
+    while (!cn_heap_give_back(store, UINT64_MAX))
         continue;
     cn_free(store->allocator, heap, sizeof *heap);
 }

@@ -108,9 +108,11 @@ void cn_handle_free(struct cn_store *store, struct cn_handle *handle);
 
 CN_CHECKED enum cn_status cn_heap_open(struct cn_store *store);
 void cn_heap_close(struct cn_store *store);
-/* Wipes and gives back one of its blocks; true when none is left. No collection is under way, and
- * nothing of the guest's will run any more. */
-bool cn_heap_give_back(struct cn_store *store);
+/* Leaves a collection that is under way as it is: from now on the heap can only be given back. */
+void cn_heap_abandon(struct cn_store *store);
+/* Wipes and gives back one of its blocks, or so many bytes of a large one; true when none is left.
+ * Nothing of the guest's will run any more. */
+bool cn_heap_give_back(struct cn_store *store, uint64_t most);
 
 /* The collector found a reference of one of the three hierarchies. */
 void cn_heap_mark(struct cn_heap *heap, uint64_t reference);

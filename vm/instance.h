@@ -72,6 +72,7 @@ static inline uint64_t cn_memory_pages(const struct cn_memory *memory)
 struct cn_table {
     void **elements; /* struct cn_func * or an externref; NULL is the null reference */
     uint32_t size;
+    uint64_t room;   /* bytes of the pages that they stand in; 0: in a block of the allocator's */
     uint64_t index_mask; /* what counts of an index: its low 32 bits, or all 64 */
     uint64_t max;    /* as declared; UINT64_MAX when nothing is stated */
     cn_valtype type; /* in the store's terms */
@@ -149,8 +150,8 @@ CN_CHECKED enum cn_status cn_store_new(struct cn_store **result, struct cn_accou
 
 /* Frees every instance, memory and table in it. NULL is fine. */
 void cn_store_free(struct cn_store *store);
-/* Wipes and gives back a part of what it holds, at most about so much; true when nothing large is
- * left. It has no threads any more, and can only be freed. */
+/* Wipes and gives back a part of what it and its threads hold, at most about so much; true when
+ * nothing large is left. From the first time on it, and they, can only be freed. */
 bool cn_store_give_back(struct cn_store *store, uint64_t most);
 
 /* A host function that modules of this store can import. `type` must outlive the store. */
@@ -219,7 +220,9 @@ int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_
  * it. The memory stays as large, and is charged, as it was. */
 void cn_memory_discard(uint8_t *at, uint64_t size);
 
-/* The old size, or -1. New elements are `value`. */
+/* The old size, or -1. New elements are null. */
+int64_t cn_table_extend(struct cn_store *store, struct cn_table *table, uint64_t count);
+/* The same; new elements are `value`. */
 int64_t cn_table_grow(struct cn_store *store, struct cn_table *table, uint64_t count,
                       void *value);
 

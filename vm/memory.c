@@ -6,29 +6,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/wipe.h"
+#include "vm/pages.h"
 #include "vm/store.h"
-
-#define HOST_PAGE ((uint64_t)4096)
-
-/* NULL when the host has no room. */
-static void *map_zeroed(uint64_t size)
-{
-    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (base == MAP_FAILED)
-        return NULL;
-    /* A core dump of the host shows no guest's data. Old kernels may not know the advice. */
-    (void)madvise(base, size, MADV_DONTDUMP);
-    return base;
-}
 
 /* What a memory of that many bytes takes of the host, and is charged: whole pages of the host's,
  * which may be more than the guest's. */
 static uint64_t footprint(uint64_t size)
 {
-    return (size + HOST_PAGE - 1) & ~(HOST_PAGE - 1);
+    return cn_whole_pages(size);
 }
 
 static uint64_t most_pages(const struct cn_memory *memory)
@@ -61,7 +46,7 @@ enum cn_status cn_memory_init(struct cn_store *store, struct cn_memory *memory,
     uint64_t size = type->limits.min << type->page_log2, room = footprint(size);
     if (cn_account_charge(store->account, CN_QUOTA_MEMORY, room) != CN_OK)
         return cn_store_no_room(store, error, what, room);
-    void *base = map_zeroed(room);
+    void *base = cn_pages_map(room);
     if (base == NULL) {
         cn_account_refund(store->account, CN_QUOTA_MEMORY, room);
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET,
@@ -82,16 +67,11 @@ static void drop_grave(struct cn_memory *memory)
 bool cn_memory_give_back(struct cn_store *store, struct cn_memory *memory, uint64_t most)
 {
     uint64_t room = footprint(memory->size);
-    uint64_t part = room < most ? room : most;
-    uint8_t *end = memory->base + (room - part);
+    uint64_t left = cn_pages_shrink(memory->base, room, most);
 
-    if (part == 0)
-        return true;
-    cn_wipe_pages(end, part);
-    munmap(end, part);
-    cn_account_refund(store->account, CN_QUOTA_MEMORY, part);
-    memory->size = room - part;
-    return part == room;
+    cn_account_refund(store->account, CN_QUOTA_MEMORY, room - left);
+    memory->size = left;
+    return left == 0;
 }
 
 void cn_memory_release(struct cn_store *store, struct cn_memory *memory)
@@ -132,15 +112,13 @@ static void *move_away(struct cn_memory *memory, uint64_t size)
 static void *remap(const struct cn_store *store, struct cn_memory *memory, uint64_t size)
 {
     if (memory->size == 0)
-        return map_zeroed(size);
+        return cn_pages_map(size);
     bool may_move = store->pins == 0;
     if (store->move_on_grow && may_move)
         return move_away(memory, size);
     if (footprint(memory->size) == size)
         return memory->base;
-
-    void *base = mremap(memory->base, footprint(memory->size), size, may_move ? MREMAP_MAYMOVE : 0);
-    return base != MAP_FAILED ? base : NULL;
+    return cn_pages_grow(memory->base, footprint(memory->size), size, may_move);
 }
 
 int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_t pages)
@@ -171,11 +149,11 @@ int64_t cn_memory_grow(struct cn_store *store, struct cn_memory *memory, uint64_
 
 void cn_memory_discard(uint8_t *at, uint64_t size)
 {
-    uint64_t before = -(uint64_t)(uintptr_t)at & (HOST_PAGE - 1);
+    uint64_t before = -(uint64_t)(uintptr_t)at & (CN_HOST_PAGE - 1);
 
     if (before > size)
         before = size;
-    uint64_t whole = (size - before) & ~(HOST_PAGE - 1);
+    uint64_t whole = (size - before) & ~(CN_HOST_PAGE - 1);
     memset(at, 0, before);
     /* The mapping is private and anonymous: what comes back are zeros. */
     if (whole > 0 && madvise(at + before, whole, MADV_DONTNEED) != 0)

@@ -34,34 +34,47 @@ OP(table_size)
     NEXT(CN_SIZE_TABLE_SIZE);
 }
 
-/* What a growth by so many costs: one by the element, or nothing where it is refused anyway. */
-static int64_t price_of_growth(const struct cn_thread *t, const struct cn_table *table,
-                               uint64_t count)
+/* Whether a growth by so many is refused whatever is freed: then it costs nothing. */
+static bool is_hopeless(const struct cn_thread *t, const struct cn_table *table, uint64_t count)
 {
-    if (count > table->max - table->size ||
-        count > cn_account_left(t->store->account, CN_QUOTA_MEMORY) / sizeof(void *))
-        return 0;
-    return (int64_t)count;
+    return count > table->max - table->size ||
+           count > cn_account_left(t->store->account, CN_QUOTA_MEMORY) / sizeof(void *);
 }
 
-/* Paid for like a fill, before anything is done. */
+/* The new elements are there at once, as nulls; then they are filled and paid for in chunks, and
+ * t->growing says that this is under way where the thread has to stop between them. */
 OP(table_grow)
 {
     struct cn_table *table = TABLE_AT(CN_AT_TABLE_GROW_tab);
     const uint64_t count = S64(CN_AT_TABLE_GROW_b) & table->index_mask;
-    const int64_t price = price_of_growth(t, table, count);
 
-    if (count <= table->max - table->size && count <= UINT32_MAX &&
-        CN_UNLIKELY(cn_heap_may_make_room(t->store, count * sizeof(void *))))
-        CN_TAIL cn_op_leave_collect(CN_ARGS(pc));
-    if (CN_UNLIKELY(FUEL < price)) {
-        t->wanted = (uint64_t)price;
+    if (t->growing == NULL) {
+        if (count <= table->max - table->size && count <= UINT32_MAX &&
+            CN_UNLIKELY(cn_heap_may_make_room(t->store, count * sizeof(void *))))
+            CN_TAIL cn_op_leave_collect(CN_ARGS(pc));
+        int64_t before = is_hopeless(t, table, count) ? -1
+                                                      : cn_table_extend(t->store, table, count);
+        if (before < 0 || count == 0) {
+            SET_S(CN_AT_TABLE_GROW_d, before);
+            NEXT(CN_SIZE_TABLE_GROW);
+        }
+        t->growing = table;
+        t->grown_to = (uint32_t)before;
+    }
+    const uint32_t n = table->size - t->grown_to, chunk = n < CHUNK ? n : CHUNK;
+    if (CN_UNLIKELY(FUEL < (int64_t)chunk)) {
+        t->wanted = chunk;
         CN_TAIL cn_op_leave_bulk(CN_ARGS(pc));
     }
-    FUEL -= price;
-    int64_t before = cn_table_grow(t->store, table, count,
-                                   (void *)(uintptr_t)S64(CN_AT_TABLE_GROW_a));
-    SET_S(CN_AT_TABLE_GROW_d, before);
+    FUEL -= (int64_t)chunk;
+    void *value = (void *)(uintptr_t)S64(CN_AT_TABLE_GROW_a);
+    for (uint32_t i = 0; value != NULL && i < chunk; i++)
+        table->elements[t->grown_to + i] = value;
+    t->grown_to += chunk;
+    if (chunk < n)
+        DISPATCH(pc);
+    t->growing = NULL;
+    SET_S(CN_AT_TABLE_GROW_d, (int64_t)table->size - (int64_t)count);
     NEXT(CN_SIZE_TABLE_GROW);
 }
 

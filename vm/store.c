@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "vm/heap.h"
+#include "vm/thread.h"
 #include "vm/types.h"
 
 /* Host functions live as long as their store. */
@@ -117,7 +118,30 @@ static void free_host_memories(struct cn_store *store)
     }
 }
 
-/* One memory's last part, if there is any left. */
+/* The last part of one stack, of one memory or of one table, if there is any left. */
+static bool give_back_stack(struct cn_store *store, uint64_t most)
+{
+    for (struct cn_thread *thread = store->threads; thread != NULL; thread = thread->next)
+        if (!cn_thread_give_back(thread, most))
+            return false;
+    return true;
+}
+
+static bool give_back_table(struct cn_store *store, uint64_t most)
+{
+    for (struct cn_instance *instance = store->instances; instance != NULL;
+         instance = instance->next) {
+        const struct cn_module *module = instance->module;
+        for (uint32_t i = module->imported_table_count; i < module->table_count; i++)
+            if (!cn_table_give_back(store, instance->tables[i], most))
+                return false;
+    }
+    for (struct cn_host_table *host = store->tables; host != NULL; host = host->next)
+        if (!cn_table_give_back(store, &host->table, most))
+            return false;
+    return true;
+}
+
 static bool give_back_memory(struct cn_store *store, uint64_t most)
 {
     for (struct cn_instance *instance = store->instances; instance != NULL;
@@ -135,7 +159,9 @@ static bool give_back_memory(struct cn_store *store, uint64_t most)
 
 bool cn_store_give_back(struct cn_store *store, uint64_t most)
 {
-    return give_back_memory(store, most) && cn_heap_give_back(store);
+    cn_heap_abandon(store);
+    return give_back_stack(store, most) && give_back_memory(store, most) &&
+           give_back_table(store, most) && cn_heap_give_back(store, most);
 }
 
 void cn_store_free(struct cn_store *store)

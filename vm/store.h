@@ -47,5 +47,7 @@ CN_CHECKED enum cn_status cn_table_init(struct cn_store *store, struct cn_table 
                                         const struct cn_table_type *type, uint32_t number,
                                         struct cn_error *error);
 void cn_table_release(struct cn_store *store, struct cn_table *table);
+/* As cn_memory_give_back. */
+bool cn_table_give_back(struct cn_store *store, struct cn_table *table, uint64_t most);
 
 #endif

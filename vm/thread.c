@@ -3,11 +3,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/wipe.h"
 #include "handlers_made.h"
 #include "vm/edge.h"
 #include "vm/exception.h"
 #include "vm/heap.h"
+#include "vm/pages.h"
 
 /* A stack begins with this much of its room in use and doubles; what is in use is charged. */
 #define STACK_FIRST ((size_t)64 * 1024)
@@ -71,6 +71,20 @@ static size_t stack_in_use(const struct cn_thread *thread)
     return (size_t)((const uint8_t *)thread->stack_end - (const uint8_t *)thread->stack);
 }
 
+bool cn_thread_give_back(struct cn_thread *thread, size_t most)
+{
+    size_t in_use = stack_in_use(thread);
+    uint8_t *end = (uint8_t *)thread->stack + in_use;
+
+    /* Nothing was ever written there. */
+    if (thread->stack_size > in_use)
+        munmap(end, thread->stack_size - in_use);
+    thread->stack_size = (size_t)cn_pages_shrink(thread->stack, in_use, most);
+    thread->stack_end = thread->stack + thread->stack_size / sizeof *thread->stack;
+    cn_account_refund(thread->store->account, CN_QUOTA_MEMORY, in_use - thread->stack_size);
+    return thread->stack_size == 0;
+}
+
 void cn_thread_free(struct cn_thread *thread)
 {
     if (thread == NULL)
@@ -81,9 +95,7 @@ void cn_thread_free(struct cn_thread *thread)
     *thread->link = thread->next;
     if (thread->next != NULL)
         thread->next->link = thread->link;
-    cn_account_refund(store->account, CN_QUOTA_MEMORY, stack_in_use(thread));
-    cn_wipe_pages(thread->stack, stack_in_use(thread));
-    munmap(thread->stack, thread->stack_size);
+    (void)cn_thread_give_back(thread, SIZE_MAX);
     cn_free(store->allocator, thread->switches,
             thread->switch_room * sizeof *thread->switches);
     cn_free(store->allocator, thread, sizeof *thread);
@@ -159,6 +171,7 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
     thread->switch_count = 0;
     thread->host_call = NULL;
     thread->needs = NULL;
+    thread->growing = NULL;
     thread->thrown = NULL;
     thread->error = (struct cn_error){0};
     thread->is_tail_call = false;

@@ -95,6 +95,8 @@ struct cn_thread {
     bool host_call_tried;       /* the call has been made and has to be made again */
     bool is_tail_call;          /* the host call replaces its caller's frame */
     struct cn_call_state call_state;
+    struct cn_table *growing;   /* table.grow is under way: it is filled up to grown_to */
+    uint32_t grown_to;
     struct cn_switch *switches; /* instances to come back to after calls between instances */
     uint32_t switch_count, switch_room;
     struct cn_sleeper sleeper;  /* what it waits for in memory.atomic.wait */
@@ -112,6 +114,9 @@ struct cn_thread {
 CN_CHECKED enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
                                         struct cn_thread **result);
 void cn_thread_free(struct cn_thread *thread);
+/* Wipes and gives back `most` bytes of its stack, or all that there are; true when nothing is left.
+ * It can only be freed then. */
+bool cn_thread_give_back(struct cn_thread *thread, size_t most);
 
 /* Prepares a call: copies the arguments and sets the thread before the function's first
  * instruction. The thread must not be in the middle of another one. */

@@ -9,9 +9,8 @@
 #include <string.h>
 
 #include "bench/governor/guests.h"
+#include "bench/governor/measures.h"
 #include "bench/governor/world.h"
-
-#define UNLIMITED CORDON_UNLIMITED
 
 /* ------------------------------------------------------------------ shares */
 
@@ -137,6 +136,36 @@ static void measure_settling(uint32_t workers)
     world_release(&world);
 }
 
+/* The same of a limit, for a VM that has the workers to itself: within 5% of the new rate from when
+ * on. */
+static void measure_settling_of_limits(uint32_t workers)
+{
+    static uint64_t cpu[STEPS];
+    struct world world;
+    uint32_t worst = 0;
+
+    world_init(&world, workers);
+    add_vm(&world, guest_spin, 100, 200, 0);
+    sleep_ns(SECOND / 5);
+    for (int round = 0; round < 6; round++) {
+        uint64_t limit = round % 2 ? 200 : 600, start = now_ns();
+        double due = (double)limit / 1000;
+        uint32_t settled = 0;
+        cordon_ctl_limit(cordon_vm_ctl(world.vms[0]), CORDON_CPUS, limit);
+        for (uint32_t step = 0; step < STEPS; step++) {
+            cpu[step] = cpu_of(&world, 0);
+            while (now_ns() < start + (step + 1) * STEP_NS)
+                sleep_ns(MS / 2);
+        }
+        for (uint32_t at = 0; at + WINDOW < STEPS; at++)
+            if (fabs((double)(cpu[at + WINDOW] - cpu[at]) / (WINDOW * STEP_NS) - due) > 0.05 * due)
+                settled = at + 1;
+        worst = settled > worst ? settled : worst;
+    }
+    report("change of a limit settles to 5%", "<= 100 ms", worst <= 10, "%u ms", worst * 10);
+    world_release(&world);
+}
+
 static void measure_limit(uint32_t workers, uint32_t others)
 {
     struct world world;
@@ -192,7 +221,8 @@ static void measure_attack(uint32_t workers, const char *name, const char *guest
     double all = 0;
 
     world_init(&world, workers);
-    add_vm(&world, guest, 100, UNLIMITED, 0);
+    const struct given given = {.dir = guest == guest_files ? own_folder() : NULL};
+    start_vm(&world, make_vm(&world, guest, &given));
     for (uint32_t i = 0; i < others; i++)
         add_vm(&world, guest_spin, 100, UNLIMITED, 0);
     sleep_ns(SECOND / 2);
@@ -209,28 +239,55 @@ static void measure_attack(uint32_t workers, const char *name, const char *guest
 
 /* ------------------------------------------------------------------ latencies */
 
-static void measure_overrun(uint32_t workers)
+/* Since the world's beginning; 2^i us is below what is said. */
+static void report_turns(const struct world *world, const char *name)
 {
-    const char *const guests[] = {guest_fill, guest_calls, guest_touch, guest_spin};
-    struct world world;
     cordon_host_stats_t stats;
-
-    world_init(&world, workers);
-    for (uint32_t i = 0; i < 8; i++)
-        add_vm(&world, guests[i % 4], 100, UNLIMITED, 0);
-    sleep_ns(5 * SECOND);
-    cordon_host_stats(world.host, &stats);
     uint32_t p99 = 0, longest = 0;
+
+    cordon_host_stats(world->host, &stats);
     for (uint32_t i = 0; i < CORDON_OVERRUNS; i++) {
         if (stats.overruns[i] * 100 > stats.turns)
             p99 = i + 1;
         if (stats.overruns[i] > 0)
             longest = i + 1;
     }
-    report("turn longer than its slice; 4 GiB fills, fresh pages, host calls",
-           "p99 <= 1 ms, max <= 5 ms", (1u << p99) <= 1024 && (1u << longest) <= 4096,
+    report(name, "p99 <= 1 ms, max <= 5 ms", (1u << p99) <= 1024 && (1u << longest) <= 4096,
            "p99 below %.3f ms, max below %.3f ms of %llu turns", (1u << p99) / 1000.0,
            (1u << longest) / 1000.0, (unsigned long long)stats.turns);
+}
+
+static void measure_overrun(uint32_t workers)
+{
+    const char *const guests[] = {guest_fill, guest_calls, guest_touch, guest_spin};
+    struct world world;
+
+    world_init(&world, workers);
+    for (uint32_t i = 0; i < 8; i++)
+        add_vm(&world, guests[i % 4], 100, UNLIMITED, 0);
+    sleep_ns(5 * SECOND);
+    report_turns(&world, "turn longer than its slice; 4 GiB fills, fresh pages, host calls");
+    world_release(&world);
+}
+
+/* Large things are made, grown, moved and collected, and given back when their VM is killed. */
+static void measure_teardown(uint32_t workers)
+{
+    const char *const guests[] = {guest_table, guest_array, guest_arrays, guest_deep, guest_grow};
+    const struct given given = {.stack = 1ull << 30};
+    struct world world;
+
+    world_init(&world, workers);
+    add_vm(&world, guest_spin, 10, UNLIMITED, 0);
+    for (uint32_t i = 0; i < sizeof guests / sizeof *guests; i++) {
+        uint32_t vm = make_vm(&world, guests[i], &given);
+        start_vm(&world, vm);
+        for (int step = 0; step < 30 && (step < 10 || counted_by(&world, vm) == 0); step++)
+            sleep_ns(100 * MS);
+        remove_vm(&world, vm);
+    }
+    report_turns(&world, "turn longer than its slice; tables, arrays, stacks and memories of up to "
+                         "2 GiB grow, move and are given back");
     world_release(&world);
 }
 
@@ -281,32 +338,6 @@ static void measure_wakes(uint32_t workers, bool beside_giants)
            "p50 <= 2 ms, p99 <= 10 ms", half <= 2 * MS && p99 <= 10 * MS,
            "p50 %.2f ms, p99 %.2f ms, longest %.2f ms of %u wakes, %u killed", (double)half / MS,
            (double)p99 / MS, (double)quantile(late, count, 1) / MS, count, killed);
-    world_release(&world);
-}
-
-/* From the call of the control until the VM has ended. */
-static void measure_kills(uint32_t workers, const char *name, const char *guest)
-{
-    static uint64_t took[100];
-    char line[80];
-
-    struct world world;
-    world_init(&world, workers);
-    for (uint32_t i = 0; i < 4; i++)
-        add_vm(&world, guest_spin, 100, UNLIMITED, 0);
-    for (uint32_t i = 0; i < 100; i++) {
-        cordon_result_t result;
-        uint32_t vm = add_vm(&world, guest, 100, UNLIMITED, 0);
-        sleep_ns(10 * MS);
-        uint64_t start = now_ns();
-        cordon_ctl_kill(cordon_vm_ctl(world.vms[vm]), 9);
-        cordon_vm_wait(world.vms[vm], &result);
-        took[i] = now_ns() - start;
-    }
-    uint64_t p99 = quantile(took, 100, 0.98);
-    snprintf(line, sizeof line, "kill of a VM in %s, beside 4 busy ones", name);
-    report(line, "p99 <= 10 ms", p99 <= 10 * MS, "p50 %.2f ms, p99 %.2f ms",
-           (double)quantile(took, 100, 0.5) / MS, (double)p99 / MS);
     world_release(&world);
 }
 
@@ -367,43 +398,86 @@ static bool is_wanted(int argc, char **argv, const char *name)
     return argc == 2;
 }
 
+static void measure_all_shares(uint32_t workers)
+{
+    for (uint32_t count = 8; count <= 64; count *= 2)
+        measure_shares(workers, count);
+}
+
+static void measure_all_settling(uint32_t workers)
+{
+    measure_settling(workers);
+    measure_settling_of_limits(workers);
+}
+
+static void measure_limits(uint32_t workers)
+{
+    measure_limit(workers, 0);
+    measure_limit(workers, 8);
+}
+
+static void measure_attacks(uint32_t workers)
+{
+    measure_attack(workers, "yielding before the end of its turn", guest_yield);
+    measure_attack(workers, "sleeping a nanosecond again and again", guest_doze);
+    measure_attack(workers, "waiting a nanosecond for its own memory", guest_nap);
+    measure_attack(workers, "hiding in host calls", guest_calls);
+    measure_attack(workers, "bulk operations", guest_fill_small);
+    measure_attack(workers, "reads and writes of files", guest_files);
+}
+
+static void measure_plain_wakes(uint32_t workers)
+{
+    measure_wakes(workers, false);
+}
+
+static void measure_giants(uint32_t workers)
+{
+    measure_wakes(workers, true);
+}
+
+static const struct measure {
+    const char *name;
+    void (*measure)(uint32_t workers);
+} measures[] = {
+    {"shares", measure_all_shares}, {"settling", measure_all_settling},
+    {"limit", measure_limits},      {"reservation", measure_reservation},
+    {"attacks", measure_attacks},   {"overrun", measure_overrun},
+    {"teardown", measure_teardown}, {"wakes", measure_plain_wakes}, {"giants", measure_giants},
+    {"latencies", measure_latencies}, {"thousand", measure_thousand},
+};
+#define MEASURES (sizeof measures / sizeof *measures)
+
+/* Spins until standard input ends: beside what other programs measure. */
+static void print_control(void)
+{
+    spinner_start();
+    while (getchar() != EOF)
+        continue;
+    struct spinner control = spinner_stop();
+    printf("{\"mean\": %.3f, \"least\": %.3f}\n", control.mean, control.least);
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: governor_measure WORKERS [NAME...]\n"
+                    "       governor_measure WORKERS governed | alone | control\n");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     uint32_t workers = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+    const char *word = argc > 2 ? argv[2] : "";
 
-    if (workers == 0) {
-        fprintf(stderr, "usage: governor_measure WORKERS [shares settling limit reservation "
-                        "attacks overrun wakes giants kills thousand]\n");
-        return 2;
-    }
-    for (uint32_t count = 8; is_wanted(argc, argv, "shares") && count <= 64; count *= 2)
-        measure_shares(workers, count);
-    if (is_wanted(argc, argv, "settling"))
-        measure_settling(workers);
-    if (is_wanted(argc, argv, "limit")) {
-        measure_limit(workers, 0);
-        measure_limit(workers, 8);
-    }
-    if (is_wanted(argc, argv, "reservation"))
-        measure_reservation(workers);
-    if (is_wanted(argc, argv, "attacks")) {
-        measure_attack(workers, "yielding before the end of its turn", guest_yield);
-        measure_attack(workers, "sleeping a nanosecond again and again", guest_doze);
-        measure_attack(workers, "waiting a nanosecond for its own memory", guest_nap);
-        measure_attack(workers, "hiding in host calls", guest_calls);
-        measure_attack(workers, "bulk operations", guest_fill_small);
-    }
-    if (is_wanted(argc, argv, "overrun"))
-        measure_overrun(workers);
-    if (is_wanted(argc, argv, "wakes"))
-        measure_wakes(workers, false);
-    if (is_wanted(argc, argv, "giants"))
-        measure_wakes(workers, true);
-    if (is_wanted(argc, argv, "kills")) {
-        measure_kills(workers, "a loop", guest_spin);
-        measure_kills(workers, "a sleep", guest_sleep);
-    }
-    if (is_wanted(argc, argv, "thousand"))
-        measure_thousand(workers);
+    if (workers == 0)
+        return usage();
+    if (strcmp(word, "control") == 0)
+        print_control();
+    else if (strcmp(word, "governed") == 0 || strcmp(word, "alone") == 0)
+        print_costs(workers, word[0] == 'g');
+    for (size_t i = 0; i < MEASURES; i++)
+        if (is_wanted(argc, argv, measures[i].name))
+            measures[i].measure(workers);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -34,6 +35,32 @@ static void need(bool is_fine, const cordon_error_t *error)
     exit(1);
 }
 
+static char folder[] = "/var/tmp/cordon-bench-XXXXXX";
+
+static void remove_folder(void)
+{
+    char path[sizeof folder + 2];
+
+    snprintf(path, sizeof path, "%s/f", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+const char *own_folder(void)
+{
+    static bool is_made;
+
+    if (is_made)
+        return folder;
+    if (mkdtemp(folder) == NULL) {
+        perror(folder);
+        exit(1);
+    }
+    is_made = true;
+    atexit(remove_folder);
+    return folder;
+}
+
 void world_init(struct world *world, uint32_t workers)
 {
     cordon_error_t error = {0};
@@ -44,6 +71,7 @@ void world_init(struct world *world, uint32_t workers)
     need(world->linker != NULL, &error);
     cordon_linker_allow_wasi(world->linker);
     need(cordon_host_start(world->host, workers, &error), &error);
+    spinner_start();
 }
 
 void world_release(struct world *world)
@@ -65,33 +93,97 @@ void remove_vm(struct world *world, uint32_t vm)
     world->vms[vm] = NULL;
 }
 
-uint32_t add_vm(struct world *world, const char *guest, uint64_t weight, uint64_t limit,
-                uint64_t reserve)
+/* Guests that follow one another are mostly the same: their module is loaded once. */
+static cordon_module_t *load(struct world *world, const char *guest)
 {
     static const char *last_guest;
     static cordon_module_t *last_module;
     cordon_error_t error = {0};
-    uint32_t number = world->count++;
-    bool is_new = number == 0 || guest != last_guest;
 
-    if (is_new) {
-        last_module = cordon_module_load(world->host, guest, strlen(guest), &error);
-        need(last_module != NULL, &error);
-        last_guest = guest;
-        world->modules[number] = last_module;
-    }
+    if (world->count > 0 && guest == last_guest)
+        return last_module;
+    last_module = cordon_module_load(world->host, guest, strlen(guest), &error);
+    need(last_module != NULL, &error);
+    last_guest = guest;
+    world->modules[world->count] = last_module;
+    return last_module;
+}
+
+static cordon_config_t *new_config(void)
+{
+    cordon_error_t error = {0};
     cordon_config_t *config = cordon_config_new(&error);
+
     need(config != NULL, &error);
+    need(cordon_config_limit(config, CORDON_MEMORY, 8ull << 30, &error), &error);
+    return config;
+}
+
+static uint32_t add_by(struct world *world, const char *guest, cordon_config_t *config)
+{
+    cordon_error_t error = {0};
+    cordon_module_t *module = load(world, guest);
+    uint32_t number = world->count++;
+
+    world->vms[number] = cordon_vm_new(world->host, module, world->linker, config, &error);
+    need(world->vms[number] != NULL, &error);
+    cordon_config_free(config);
+    return number;
+}
+
+void start_vm(struct world *world, uint32_t vm)
+{
+    cordon_error_t error = {0};
+
+    need(cordon_vm_start(world->vms[vm], NULL, NULL, &error), &error);
+}
+
+uint32_t add_vm(struct world *world, const char *guest, uint64_t weight, uint64_t limit,
+                uint64_t reserve)
+{
+    cordon_error_t error = {0};
+    cordon_config_t *config = new_config();
+
     need(cordon_config_limit(config, CORDON_WEIGHT, weight, &error), &error);
     need(cordon_config_limit(config, CORDON_CPUS, limit, &error), &error);
     need(cordon_config_limit(config, CORDON_CPU_RESERVE, reserve, &error), &error);
-    need(cordon_config_limit(config, CORDON_MEMORY, 8ull << 30, &error), &error);
-    world->vms[number] =
-        cordon_vm_new(world->host, last_module, world->linker, config, &error);
-    need(world->vms[number] != NULL, &error);
-    cordon_config_free(config);
-    need(cordon_vm_start(world->vms[number], NULL, NULL, &error), &error);
+    uint32_t number = add_by(world, guest, config);
+    start_vm(world, number);
     return number;
+}
+
+/* So much of each that nobody comes near it; weights and cores have a largest value. */
+static void limit_all(cordon_config_t *config)
+{
+    cordon_error_t error = {0};
+
+    for (int i = 0; i < CORDON_QUOTA_COUNT; i++) {
+        uint64_t value = i == CORDON_WEIGHT ? 100
+                         : i == CORDON_CPUS ? 1000
+                         : i == CORDON_CPU_RESERVE ? 500
+                         : i == CORDON_STACK || i == CORDON_FDS ? 1 << 20
+                         : i == CORDON_MEMORY_RESERVE ? 1 << 20
+                                            : 1ull << 50;
+        need(cordon_config_limit(config, (cordon_quota_t)i, value, &error), &error);
+    }
+}
+
+uint32_t make_vm(struct world *world, const char *guest, const struct given *given)
+{
+    cordon_error_t error = {0};
+    cordon_config_t *config = new_config();
+
+    if (given->has_all_quotas)
+        limit_all(config);
+    if (given->stack != 0)
+        need(cordon_config_limit(config, CORDON_STACK, given->stack, &error), &error);
+    if (given->dir != NULL)
+        need(cordon_config_dir(config, given->dir, "/", false, &error), &error);
+    if (given->port != NULL)
+        need(cordon_config_listen(config, "127.0.0.1:0", given->port, &error), &error);
+    if (given->timeout_ns != 0)
+        need(cordon_config_limit(config, CORDON_TIMEOUT, given->timeout_ns, &error), &error);
+    return add_by(world, guest, config);
 }
 
 uint64_t cpu_of(const struct world *world, uint32_t vm)
@@ -129,6 +221,7 @@ uint64_t quantile(uint64_t *values, uint32_t count, double part)
 /* ------------------------------------------------------------------ the control */
 
 static _Atomic bool spins;
+static bool has_spinner;
 static pthread_t spinner_thread;
 static struct spinner measured;
 
@@ -155,14 +248,17 @@ static void *spin(void *unused)
 
 void spinner_start(void)
 {
+    (void)spinner_stop();
     atomic_store(&spins, true);
-    pthread_create(&spinner_thread, NULL, spin, NULL);
+    has_spinner = pthread_create(&spinner_thread, NULL, spin, NULL) == 0;
 }
 
 struct spinner spinner_stop(void)
 {
     atomic_store(&spins, false);
-    pthread_join(spinner_thread, NULL);
+    if (has_spinner)
+        pthread_join(spinner_thread, NULL);
+    has_spinner = false;
     return measured;
 }
 
@@ -176,7 +272,9 @@ void report(const char *measure, const char *goal, bool is_reached, const char *
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    printf("{\"measure\": \"%s\", \"result\": \"%s\", \"goal\": \"%s\", \"reached\": %s}\n",
-           measure, text, goal, is_reached ? "true" : "false");
+    struct spinner control = spinner_stop();
+    printf("{\"measure\": \"%s\", \"result\": \"%s\", \"goal\": \"%s\", \"reached\": %s, "
+           "\"control\": {\"mean\": %.3f, \"least\": %.3f}}\n",
+           measure, text, goal, is_reached ? "true" : "false", control.mean, control.least);
     fflush(stdout);
 }

@@ -30,7 +30,7 @@ def recount(folder, old):
 
 def walk(cordon, module, folder, seed):
     """None, or what went wrong."""
-    place, meta = folder / 'walk', folder / 'walk.json'
+    place, meta = folder / f'walk{seed}', folder / f'walk{seed}.json'
     chance = random.Random(seed)
     place.mkdir()
     old, kept = {}, []
@@ -65,3 +65,4 @@ def walk(cordon, module, folder, seed):
         for file in kept:
             file.close()
         shutil.rmtree(place)
+        meta.unlink(missing_ok=True)
