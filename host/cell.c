@@ -19,6 +19,11 @@
 
 /* While the other side has the baton it is looked whether it lives, so often. */
 #define LOOK_NS 20000000
+/* A process that has used so much more than its slice is stopped until its next turn: reading a
+ * large module takes that long, and what was taken over may take it. So often it is looked at from
+ * then on. */
+#define OVERDUE_NS 2000000
+#define CHECK_NS 2000000
 /* A VM that was told to end has that long until its process is killed, */
 #define GRACE_NS 50000000
 /* and for each MiB that it had so much more, while it goes on taking turns. */
@@ -73,9 +78,14 @@ static bool has_died(const struct cn_cell *cell)
     return poll(&entry, 1, 0) == 1;
 }
 
+static void send_signal(const struct cn_cell *cell, int signal)
+{
+    (void)syscall(SYS_pidfd_send_signal, cell->pid_fd, signal, NULL, 0);
+}
+
 static void kill_process(const struct cn_cell *cell)
 {
-    (void)syscall(SYS_pidfd_send_signal, cell->pid_fd, SIGKILL, NULL, 0);
+    send_signal(cell, SIGKILL);
 }
 
 /* How it has died; it is waited for here and nowhere else. */
@@ -93,15 +103,21 @@ static void bury(struct cn_cell *cell, enum cn_cell_end end)
     cell->pid_fd = -1;
 }
 
-/* All CPU time of the process since the last look, whatever it has used it for. */
-static uint64_t cpu_used(struct cn_cell *cell)
+/* All CPU time of the process since it was last charged, whatever it has used it for. */
+static uint64_t cpu_since(const struct cn_cell *cell)
 {
     struct timespec time;
 
     if (clock_gettime(cell->clock, &time) != 0)
         return 0;
     uint64_t now = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-    uint64_t used = now > cell->cpu_ns ? now - cell->cpu_ns : 0;
+    return now > cell->cpu_ns ? now - cell->cpu_ns : 0;
+}
+
+static uint64_t charge_cpu(struct cn_cell *cell)
+{
+    uint64_t used = cpu_since(cell);
+
     cell->cpu_ns += used;
     return used;
 }
@@ -196,20 +212,34 @@ static void put_down(struct cn_cell *cell)
     bury(cell, CN_CELL_KILLED);
 }
 
-/* Until the baton comes back; false when it will not. */
-static bool wait_for_baton(struct cn_cell *cell)
+/* What a turn of the process has come to. */
+enum outcome {
+    REPORTED, /* it says that it is over */
+    STOPPED,  /* it was stopped in the middle of it */
+    GONE,
+};
+
+/* Until the baton comes back, or has been away for too long. */
+static enum outcome wait_for_baton(struct cn_cell *cell, uint64_t slice_ns)
 {
-    while (!cn_baton_wait(cell->page, CN_BATON_HOST, LOOK_NS)) {
+    uint64_t wait = slice_ns + OVERDUE_NS;
+
+    for (; !cn_baton_wait(cell->page, CN_BATON_HOST, wait); wait = CHECK_NS) {
         if (has_died(cell)) {
             bury(cell, CN_CELL_DIED);
-            return false;
+            return GONE;
         }
         if (is_past_grace(cell)) {
             put_down(cell);
-            return false;
+            return GONE;
         }
+        if (cpu_since(cell) < slice_ns + OVERDUE_NS)
+            continue;
+        send_signal(cell, SIGSTOP);
+        cell->is_stopped = true;
+        return STOPPED;
     }
-    return true;
+    return REPORTED;
 }
 
 /* What the other process may change at any moment is read once: what was checked is what is used.
@@ -241,32 +271,49 @@ static bool answer(struct cn_cell *cell)
     return true;
 }
 
-/* Passes the baton with the slice, and answers until there is a report; false when there will be
- * none. */
-static bool run_inside(struct cn_cell *cell, uint64_t slice_ns)
+static void offer_turn(struct cn_cell *cell, uint64_t slice_ns)
 {
-    uint32_t questions = 0;
-
     cell->page->slice_ns = slice_ns;
     cell->page->is_tight = atomic_load(&cell->pot->is_tight);
     cell->page->word = CN_CELL_TURN;
     lend(cell, 0);
-    do {
-        if (questions++ > QUESTIONS_MAX || (questions > 2 && is_past_grace(cell))) {
-            put_down(cell);
-            return false;
-        }
-        cn_baton_pass(cell->page, CN_BATON_INSIDE);
-        if (!wait_for_baton(cell))
-            return false;
-    } while (answer(cell));
-    return true;
+    cn_baton_pass(cell->page, CN_BATON_INSIDE);
 }
 
+static void go_on(struct cn_cell *cell)
+{
+    cell->is_stopped = false;
+    send_signal(cell, SIGCONT);
+}
+
+/* Passes the baton with the slice, or lets it go on where it was stopped, and answers until there
+ * is a report. */
+static enum outcome run_inside(struct cn_cell *cell, uint64_t slice_ns)
+{
+    uint32_t questions = 0;
+
+    if (cell->is_stopped)
+        go_on(cell);
+    else
+        offer_turn(cell, slice_ns);
+    for (;;) {
+        enum outcome outcome = wait_for_baton(cell, slice_ns);
+        if (outcome != REPORTED || !answer(cell))
+            return outcome;
+        if (questions++ > QUESTIONS_MAX || (questions > 2 && is_past_grace(cell))) {
+            put_down(cell);
+            return GONE;
+        }
+        cn_baton_pass(cell->page, CN_BATON_INSIDE);
+    }
+}
+
+/* One that was stopped may have been writing its figures: they are as they were. */
 static void keep_figures(struct cn_cell *cell)
 {
     pthread_mutex_lock(&cell->lock);
-    cell->figures = cell->page->figures;
+    if (!cell->is_stopped)
+        cell->figures = cell->page->figures;
     cell->figures.cpu_ns = cell->cpu_ns;
     cell->figures.account.used[CN_QUOTA_CPU_TIME] = cell->cpu_ns;
     cell->figures.account.peak[CN_QUOTA_CPU_TIME] = cell->cpu_ns;
@@ -327,10 +374,13 @@ static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_re
         report->is_over = true;
         return;
     }
-    report->is_over = !run_inside(cell, slice_ns);
-    report->used_ns = cpu_used(cell);
-    if (!report->is_over)
+    enum outcome outcome = run_inside(cell, slice_ns);
+    report->used_ns = charge_cpu(cell);
+    report->is_over = outcome == GONE;
+    if (outcome == REPORTED)
         take_report(cell, report);
+    else if (outcome == STOPPED)
+        keep_figures(cell); /* and it goes on in its next turn */
 }
 
 /* A process that has given the baton back sleeps because it should. */

@@ -7,8 +7,9 @@
  *
  * The host believes nothing that it reads in the page: what it keeps it copies once and checks,
  * CPU time it takes from the kernel's clock of the process, and a process that dies or does not
- * listen costs its own VM alone. What is told to the VM (kill, pause, limits) is written into the
- * page at any time and taken note of when a turn begins.
+ * listen costs its own VM alone. One that works on and on is stopped by a signal, and goes on in
+ * its next turn, so that it keeps nobody waiting either. What is told to the VM (kill, pause,
+ * limits) is written into the page at any time and taken note of when a turn begins.
  *
  * The other process's side is host/inside.h.
  */
@@ -79,6 +80,7 @@ struct cn_cell {
     struct cn_pool *pool;
     struct cn_pot *pot;
     bool has_wait_set, is_watching, is_made;
+    bool is_stopped;          /* in the middle of a turn, which it has made too long */
     enum cn_cell_end end;
     int wait_status;
     _Atomic int kill_signal;

@@ -251,7 +251,8 @@ static int add_worker(struct cn_pool *pool)
     return error;
 }
 
-/* Whether the thread waits in the kernel: it does not run, and is not kept from it by others. */
+/* Whether the thread waits in the kernel, or was stopped: it does not run, and is not kept from it
+ * by others. */
 static bool is_blocked(const struct worker *worker)
 {
     char path[64], text[256];
@@ -270,7 +271,7 @@ static bool is_blocked(const struct worker *worker)
     close(file);
     text[size > 0 ? size : 0] = '\0';
     const char *end = strrchr(text, ')'); /* of the thread's name, which may hold anything */
-    return end != NULL && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
+    return end != NULL && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D' || end[2] == 'T');
 }
 
 static void replace(struct cn_pool *pool, struct worker *worker)

@@ -276,6 +276,59 @@ Test(cell, a_process_that_does_not_listen_is_killed, .timeout = 20)
     world_release(&world);
 }
 
+/* Works in its turns and never ends one, as the reading of a large module does not. */
+static void keep(int socket)
+{
+    (void)socket;
+    for (volatile unsigned i = 0;; i++)
+        continue;
+}
+
+static void stop(int socket)
+{
+    (void)socket;
+    raise(SIGSTOP);
+}
+
+Test(cell, a_process_that_keeps_its_turn_gets_its_share, .timeout = 60)
+{
+    struct world world;
+    world_init(&world, 1);
+    cordon_cell_t *keeper = start_with(&world, spinner, keep, NULL);
+    cordon_cell_t *other = start(&world, spinner);
+
+    cr_assert(goes_on(other, 20 * MS), "the worker is given to others");
+    cr_expect(goes_on(keeper, 20 * MS), "and it goes on");
+    uint64_t kept = cpu_of(keeper), used = cpu_of(other);
+    cr_expect(goes_on(other, 300 * MS));
+    kept = cpu_of(keeper) - kept;
+    used = cpu_of(other) - used;
+    cr_expect_gt(kept, used / 2, "%llu of %llu", (unsigned long long)kept,
+                 (unsigned long long)used);
+    cr_expect_lt(kept, used * 2, "%llu of %llu", (unsigned long long)kept,
+                 (unsigned long long)used);
+    cordon_ctl_pause(cordon_cell_ctl(other)); /* it goes on alone, too */
+    cr_expect(goes_on(keeper, 20 * MS));
+    cordon_ctl_kill(cordon_cell_ctl(keeper), SIGTERM);
+    cr_expect_eq(result_of(keeper).exit_code, 128 + SIGTERM);
+    cordon_cell_free(other);
+    world_release(&world);
+}
+
+Test(cell, a_process_that_is_stopped_keeps_nobody, .timeout = 60)
+{
+    struct world world;
+    world_init(&world, 1);
+    cordon_cell_t *stopped = start_with(&world, spinner, stop, NULL);
+    cordon_cell_t *other = start(&world, spinner);
+
+    cr_assert(goes_on(other, 20 * MS), "the place of who is stopped is given to others");
+    cordon_ctl_kill(cordon_cell_ctl(stopped), SIGTERM);
+    cr_expect_eq(result_of(stopped).exit_code, 128 + SIGTERM);
+    cordon_cell_free(other);
+    world_release(&world);
+}
+
 Test(cell, killed_and_paused_like_any_vm, .timeout = 20)
 {
     struct world world;
