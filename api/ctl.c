@@ -22,6 +22,7 @@ void cn_api_stats(const struct cn_figures *figures, cordon_stats_t *stats)
     stats->connections = wasi->connections;
     stats->file_read = wasi->file_read;
     stats->file_written = wasi->file_written;
+    stats->is_paused = figures->is_held;
 }
 
 /* ------------------------------------------------------------------ of a VM in this process */
@@ -82,7 +83,7 @@ void cordon_ctl_resume(cordon_ctl_t *ctl)
 
 bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value)
 {
-    return quota != CORDON_STACK && cordon_quota_check(quota, value, NULL) &&
+    return cordon_quota_check(quota, value, NULL) &&
            ctl->ops->limit(ctl, (enum cn_quota)quota, value) == CN_OK;
 }
 

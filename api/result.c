@@ -81,7 +81,7 @@ static cordon_quota_t stack_quota(const struct cn_thread *thread)
 {
     const union cn_slot *end = thread->stack + thread->stack_size / sizeof *thread->stack;
 
-    return thread->stack_end == end ? CORDON_STACK : CORDON_MEMORY;
+    return thread->stack_end >= end ? CORDON_STACK : CORDON_MEMORY;
 }
 
 static void result_of_trap(struct cordon_vm *vm, cordon_result_t *result)

@@ -17,6 +17,10 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 
+/* How long `cordon pause` waits for what it has asked for: so many looks. */
+#define PAUSE_LOOKS 500
+#define PAUSE_LOOK_MS 10
+
 /* ------------------------------------------------------------------ set */
 
 static json_t *values_of(const struct cli_words *words)
@@ -88,6 +92,37 @@ static int signal_of(const char *text)
     return 0;
 }
 
+/* True when none of them runs any more, whatever else has become of it. */
+static bool is_quiet(struct cli_client *client, const json_t *names)
+{
+    json_t *ok = cli_client_ask(client, json_pack("{s:s}", "do", "ps"));
+    const json_t *row, *name;
+    bool quiet = true;
+    size_t i, k;
+
+    json_array_foreach(json_object_get(ok, "vms"), i, row)
+        json_array_foreach(names, k, name)
+            if (json_equal(json_object_get(row, "name"), name) &&
+                strcmp(json_string_value(json_object_get(row, "state")), "running") == 0)
+                quiet = false;
+    quiet = quiet || ok == NULL;
+    json_decref(ok);
+    return quiet;
+}
+
+/* Pausing is done when the guests stand still. One that waits for the host's disk may take its
+ * time: then this says so. False when it has not come true. */
+static bool wait_until_paused(struct cli_client *client, const json_t *ok)
+{
+    for (int i = 0; i < PAUSE_LOOKS; i++) {
+        if (is_quiet(client, json_object_get(ok, "vms")))
+            return true;
+        poll(NULL, 0, PAUSE_LOOK_MS);
+    }
+    cli_complain("not yet paused: a call of the host's takes long; it will be after that");
+    return false;
+}
+
 static int act(enum cli_command command, const char *name, int argc, char **argv)
 {
     struct cli_words words;
@@ -109,6 +144,8 @@ static int act(enum cli_command command, const char *name, int argc, char **argv
         ok = cli_client_ask(&client, request);
     }
     int code = ok ? 0 : client.code;
+    if (ok != NULL && command == CLI_COMMAND_pause && !wait_until_paused(&client, ok))
+        code = 1;
     json_decref(ok);
     cli_client_close(&client);
     return code;

@@ -307,8 +307,7 @@ static void answer_set(struct request *request)
         const char *name = cordon_quota_name(refused);
         up_conn_refuse(request->conn, UP_REFUSED_BAD_VALUE,
                        more_of("key", name, NULL),
-                       refused == CORDON_STACK ? "%s cannot change while the VM runs"
-                                               : "%s: the host cannot promise that much", name);
+                       "%s: the host cannot promise that much", name);
         return;
     }
     json_t *now = json_object();

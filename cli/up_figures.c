@@ -21,6 +21,12 @@ const char *up_state_name(enum up_state state)
     return names[state];
 }
 
+/* One that was told to pause runs until it stands at a safepoint. */
+static enum up_state state_of(const struct up_vm *vm, const cordon_stats_t *stats)
+{
+    return vm->state == UP_PAUSED && !stats->is_paused ? UP_RUNNING : vm->state;
+}
+
 /* UINT64_MAX stands for unlimited: null. */
 static json_t *amount_of(uint64_t amount)
 {
@@ -78,7 +84,7 @@ json_t *up_figures_ps(struct up_vm *vm)
 
     up_vm_stats(vm, &stats);
     json_t *row = json_pack("{s:s, s:s, s:i, s:s, s:i, s:I, s:I, s:o, s:I, s:I, s:b, s:o}",
-                            "name", vm->spec.name, "state", up_state_name(vm->state),
+                            "name", vm->spec.name, "state", up_state_name(state_of(vm, &stats)),
                             "pid", pid, "placement", is_process ? "process" : "host",
                             "millicores", (int)vm->millicores,
                             "cpu_ns", (json_int_t)stats.cpu_ns,
@@ -124,9 +130,9 @@ json_t *up_figures_stats(struct up_vm *vm)
 
     up_vm_stats(vm, &stats);
     json_t *row = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "name", vm->spec.name, "state",
-                            up_state_name(vm->state), "uptime_ns", (json_int_t)uptime_ns(vm),
-                            "restarts", (json_int_t)vm->restarts, "log_bytes",
-                            (json_int_t)vm->log.end, "log_kept",
+                            up_state_name(state_of(vm, &stats)), "uptime_ns",
+                            (json_int_t)uptime_ns(vm), "restarts", (json_int_t)vm->restarts,
+                            "log_bytes", (json_int_t)vm->log.end, "log_kept",
                             (json_int_t)(vm->log.end - vm->log.begin));
 #define COUNTER(name, ...) json_object_set_new(row, #name, json_integer((json_int_t)stats.name));
     COUNTERS(COUNTER)
@@ -194,7 +200,7 @@ static void put_vm_metrics(const struct snapshot *all)
         for (int k = 0; k < UP_STATE_COUNT; k++)
             fprintf(all->out, "cordon_vm_state{vm=\"%s\",state=\"%s\"} %d\n",
                     all->vms[i]->spec.name, up_state_name((enum up_state)k),
-                    all->vms[i]->state == (enum up_state)k);
+                    state_of(all->vms[i], &all->stats[i]) == (enum up_state)k);
     head(all, "vm_uptime_seconds", "gauge", "time since the VM's last start");
     for (uint32_t i = 0; i < all->count; i++)
         fprintf(all->out, "cordon_vm_uptime_seconds{vm=\"%s\"} %.3f\n", all->vms[i]->spec.name,

@@ -567,9 +567,6 @@ bool up_vm_set(struct up_vm *vm, uint64_t mask, const uint64_t *values, cordon_q
 {
     cordon_ctl_t *ctl = ctl_of(vm);
 
-    *refused = CORDON_STACK;
-    if (vm->life != NULL && (mask & 1ull << CORDON_STACK))
-        return false;
     for (int i = 0; ctl != NULL && i < CORDON_QUOTA_COUNT; i++) {
         if (!(mask & 1ull << i) || cordon_ctl_limit(ctl, (cordon_quota_t)i, values[i]))
             continue;

@@ -105,6 +105,9 @@ bool cn_vm_take_limits(struct cn_vm *vm)
     for (int i = 0; i < CN_QUOTA_COUNT; i++)
         if (asked & (1u << i))
             vm->account.limit[i] = atomic_load(&vm->asked_limit[i]);
+    for (struct cn_thread *thread = vm->store != NULL ? vm->store->threads : NULL;
+         thread != NULL && asked & (1u << CN_QUOTA_STACK); thread = thread->next)
+        cn_thread_limit_stack(thread, vm->account.limit[CN_QUOTA_STACK]);
     if (asked & (1u << CN_QUOTA_MEMORY_RESERVE))
         cn_account_reserve(&vm->account, vm->account.limit[CN_QUOTA_MEMORY_RESERVE],
                            atomic_exchange(&vm->reserve_taken, 0));
@@ -117,6 +120,7 @@ struct cn_figures cn_vm_figures(const struct cn_vm *vm)
         .account = vm->account,
         .wall_ns = cn_vm_wall_ns(vm),
         .cpu_ns = cn_vm_cpu_ns(vm),
+        .is_held = vm->is_held,
     };
 
     now.account.used[CN_QUOTA_TIMEOUT] = now.account.peak[CN_QUOTA_TIMEOUT] = now.wall_ns;

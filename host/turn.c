@@ -112,7 +112,8 @@ static uint64_t rate_moment(struct cn_vm *vm)
 /* The moment until which nothing of the VM may run, whatever else happens; 0 when it may. */
 static uint64_t held_until(struct cn_vm *vm)
 {
-    return atomic_load(&vm->is_paused) ? UINT64_MAX : rate_moment(vm);
+    vm->is_held = atomic_load(&vm->is_paused);
+    return vm->is_held ? UINT64_MAX : rate_moment(vm);
 }
 
 /* ------------------------------------------------------------------ running */

@@ -45,6 +45,7 @@ typedef enum cn_status (*cn_translate_fn)(void *context, struct cn_program *prog
 struct cn_figures {
     struct cn_account account;
     uint64_t wall_ns, cpu_ns;
+    bool is_held; /* it is paused, all its threads at safepoints */
     struct cn_wasi_stats wasi;
 };
 
@@ -90,6 +91,7 @@ struct cn_vm {
     uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
     uint64_t cpu_before_ns;        /* what was used before that */
     bool is_working;
+    bool is_held;                  /* as of its last turn: see cn_figures */
     struct cn_end end;
 
     struct cn_seat seat;           /* in `pool`, while it is started */
@@ -191,8 +193,8 @@ void cn_vm_go_on(struct cn_vm *vm);
 /* From any thread: the guest stops at its next safepoint until resumed. */
 void cn_vm_pause(struct cn_vm *vm, bool paused);
 
-/* From any thread: a quota changes before the next slice. Not STACK, which is laid out once.
- * CN_OVER_QUOTA when a reservation cannot be promised; nothing changes then. */
+/* From any thread: a quota changes before the next slice. CN_OVER_QUOTA when a reservation
+ * cannot be promised; nothing changes then. */
 CN_CHECKED enum cn_status cn_vm_limit(struct cn_vm *vm, enum cn_quota quota, uint64_t value);
 /* The same where another process has promised what there is to be promised. */
 void cn_vm_told(struct cn_vm *vm, enum cn_quota quota, uint64_t value);

@@ -506,6 +506,7 @@ typedef struct cordon_stats {
     uint64_t refused[CORDON_QUOTA_COUNT]; /* how often a quota said no */
     uint64_t net_in, net_out, connections, file_read, file_written;
     uint64_t foreign_calls; /* of its functions through C's pointers, refused: cordon_export_fn */
+    bool is_paused; /* cordon_ctl_pause has come true: all its threads stand at safepoints */
 } cordon_stats_t;
 
 /* Makes a VM: joins imports, allocates memories and tables, and charges all of it. Nothing of
@@ -733,11 +734,14 @@ CORDON_API cordon_ctl_t *cordon_vm_ctl(cordon_vm_t *vm);
 /* Ends the guest within milliseconds, wherever it is. `signal` is reported; the exit code
  * becomes 128 + signal. Safe in signal handlers. */
 CORDON_API void cordon_ctl_kill(cordon_ctl_t *ctl, int signal);
+/* It stops at its next safepoint, within about a millisecond unless it waits in a call of the
+ * host's; the statistics say when it has. */
 CORDON_API void cordon_ctl_pause(cordon_ctl_t *ctl);
 CORDON_API void cordon_ctl_resume(cordon_ctl_t *ctl);
 /* Changes a quota, from the guest's next slice on (within about a millisecond while it runs).
- * One below what is in use takes nothing away, but refuses more. False for CORDON_STACK, which
- * cannot change, and for numbers that are no quota. */
+ * One below what is in use takes nothing away, but refuses more. CORDON_STACK counts up to 1 GiB,
+ * or to what it was when the VM was made if that was more. False for numbers that are no quota, for
+ * values that it cannot have, and for a reservation that the host cannot promise. */
 CORDON_API bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value);
 /* The function that is standard stream `number` (cordon_config_input) is worth calling again. */
 CORDON_API void cordon_ctl_go_on(cordon_ctl_t *ctl, int number);

@@ -19,8 +19,8 @@ static inline uint64_t cn_whole_pages(uint64_t size)
 
 /* Zeroed; sizes are whole pages. NULL when the host has no room. */
 void *cn_pages_map(uint64_t size);
-/* More of them; where they may move, perhaps elsewhere. NULL when the host has no room: then nothing
- * has changed. */
+/* More of them; where they may move, perhaps elsewhere. NULL when the host has no room: then
+ * nothing has changed. */
 void *cn_pages_grow(void *at, uint64_t old, uint64_t size, bool may_move);
 /* Wipes and gives back up to `most` bytes of the end; returns how many are left. */
 uint64_t cn_pages_shrink(void *at, uint64_t size, uint64_t most);

@@ -11,6 +11,8 @@
 
 /* A stack begins with this much of its room in use and doubles; what is in use is charged. */
 #define STACK_FIRST ((size_t)64 * 1024)
+/* So much it may come to when its quota is raised while it runs. */
+#define STACK_ROOM ((size_t)1 << 30)
 #define SWITCHES_MAX 1000000u
 
 /* What follows an edge costs nothing. */
@@ -31,12 +33,39 @@ static uint32_t after_cost(const uint8_t *pc)
     return cn_load_u32(pc - 4);
 }
 
+static size_t whole_stack(uint64_t size)
+{
+    if (size > SIZE_MAX / 2)
+        size = SIZE_MAX / 2;
+    size = (size + CN_PAGE_SIZE - 1) & ~(uint64_t)(CN_PAGE_SIZE - 1);
+    return size > STACK_FIRST ? (size_t)size : STACK_FIRST;
+}
+
+/* Address space, the beginning of which can be used; if there is any, more than is needed now. */
+static void *map_stack(size_t size, size_t *room)
+{
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+    *room = size > STACK_ROOM ? size : STACK_ROOM;
+    void *stack = mmap(NULL, *room, PROT_NONE, how, -1, 0);
+    if (stack == MAP_FAILED && *room > size) {
+        *room = size;
+        stack = mmap(NULL, size, PROT_NONE, how, -1, 0);
+    }
+    if (stack == MAP_FAILED)
+        return NULL;
+    if (mprotect(stack, STACK_FIRST, PROT_READ | PROT_WRITE) != 0) {
+        munmap(stack, *room);
+        return NULL;
+    }
+    madvise(stack, *room, MADV_DONTDUMP);
+    return stack;
+}
+
 enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
                              struct cn_thread **result)
 {
-    stack_size = (stack_size + CN_PAGE_SIZE - 1) & ~(size_t)(CN_PAGE_SIZE - 1);
-    if (stack_size < STACK_FIRST)
-        stack_size = STACK_FIRST;
+    size_t room;
     struct cn_thread *thread = cn_alloc(store->allocator, sizeof *thread);
     if (thread == NULL)
         return CN_NO_MEMORY;
@@ -44,17 +73,16 @@ enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
         cn_free(store->allocator, thread, sizeof *thread);
         return CN_NO_MEMORY;
     }
-    void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED) {
+    void *stack = map_stack(whole_stack(stack_size), &room);
+    if (stack == NULL) {
         cn_account_refund(store->account, CN_QUOTA_MEMORY, STACK_FIRST);
         cn_free(store->allocator, thread, sizeof *thread);
         return CN_NO_MEMORY;
     }
-    madvise(stack, stack_size, MADV_DONTDUMP);
     thread->store = store;
     thread->stack = stack;
-    thread->stack_size = stack_size;
+    thread->stack_size = whole_stack(stack_size);
+    thread->stack_room = room;
     thread->stack_end = thread->stack + STACK_FIRST / sizeof *thread->stack;
     cn_heap_finish(store);
     thread->next = store->threads;
@@ -77,12 +105,12 @@ bool cn_thread_give_back(struct cn_thread *thread, size_t most)
     uint8_t *end = (uint8_t *)thread->stack + in_use;
 
     /* Nothing was ever written there. */
-    if (thread->stack_size > in_use)
-        munmap(end, thread->stack_size - in_use);
-    thread->stack_size = (size_t)cn_pages_shrink(thread->stack, in_use, most);
-    thread->stack_end = thread->stack + thread->stack_size / sizeof *thread->stack;
-    cn_account_refund(thread->store->account, CN_QUOTA_MEMORY, in_use - thread->stack_size);
-    return thread->stack_size == 0;
+    if (thread->stack_room > in_use)
+        munmap(end, thread->stack_room - in_use);
+    thread->stack_room = (size_t)cn_pages_shrink(thread->stack, in_use, most);
+    thread->stack_end = thread->stack + thread->stack_room / sizeof *thread->stack;
+    cn_account_refund(thread->store->account, CN_QUOTA_MEMORY, in_use - thread->stack_room);
+    return thread->stack_room == 0;
 }
 
 void cn_thread_free(struct cn_thread *thread)
@@ -112,14 +140,33 @@ void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance)
     thread->memory_size = thread->memory->size;
 }
 
+void cn_thread_limit_stack(struct cn_thread *thread, uint64_t size)
+{
+    size_t whole = whole_stack(size);
+
+    thread->stack_size = whole < thread->stack_room ? whole : thread->stack_room;
+}
+
+static bool add_stack(struct cn_thread *thread, size_t more)
+{
+    struct cn_account *account = thread->store->account;
+
+    if (cn_account_charge(account, CN_QUOTA_MEMORY, more) != CN_OK)
+        return false;
+    if (mprotect(thread->stack_end, more, PROT_READ | PROT_WRITE) == 0)
+        return true;
+    cn_account_refund(account, CN_QUOTA_MEMORY, more);
+    return false;
+}
+
 /* Makes room for `slots` from fp on, within the stack's size and the memory quota. */
 static bool grow_stack(struct cn_thread *thread, const union cn_slot *fp, size_t slots)
 {
     while ((size_t)(thread->stack_end - fp) < slots) {
         size_t in_use = stack_in_use(thread);
-        size_t more = in_use < thread->stack_size - in_use ? in_use : thread->stack_size - in_use;
-        if (more == 0 ||
-            cn_account_charge(thread->store->account, CN_QUOTA_MEMORY, more) != CN_OK)
+        size_t left = thread->stack_size > in_use ? thread->stack_size - in_use : 0;
+        size_t more = in_use < left ? in_use : left;
+        if (more == 0 || !add_stack(thread, more))
             return false;
         thread->stack_end += more / sizeof *thread->stack;
     }

@@ -82,7 +82,8 @@ struct cn_thread {
     enum cn_thread_state state;
     const struct cn_func *called; /* by cn_thread_call */
     union cn_slot *stack;
-    size_t stack_size;          /* bytes */
+    size_t stack_size;          /* bytes that it may have */
+    size_t stack_room;          /* and that there is address space for */
     const struct cn_funcode *needs;
     struct cn_func *host_call;  /* the host function being called, or NULL */
     union cn_slot *host_slots;
@@ -114,6 +115,9 @@ struct cn_thread {
 CN_CHECKED enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
                                         struct cn_thread **result);
 void cn_thread_free(struct cn_thread *thread);
+/* Another limit for its stack: below what is in use it does not grow any more; above the address
+ * space that it has (1 GiB, or what it was made with if that was more) it ends there. */
+void cn_thread_limit_stack(struct cn_thread *thread, uint64_t size);
 /* Wipes and gives back `most` bytes of its stack, or all that there are; true when nothing is left.
  * It can only be freed then. */
 bool cn_thread_give_back(struct cn_thread *thread, size_t most);

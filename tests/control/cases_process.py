@@ -119,6 +119,32 @@ def leaves_no_orphans(bench):
         wait_for("its end", lambda: not host.path.exists())
 
 
+def _groups():
+    """Control groups of VMs, wherever they are mounted."""
+    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").rglob("cordon-*/vm-*")}
+
+
+def leaves_no_groups(bench):
+    """Nor what a host that is killed had put around its VMs: the next one sweeps it up."""
+    before = _groups()
+    vms = {"a": "args: [sleep]", "b": "args: [spin]"}
+    with bench.host(vms, options=["--fence=auto"], code=-signal.SIGKILL) as host:
+        pids = [host.wait(name, state="running")["pid"] for name in vms]
+        made = _groups() - before
+        os.kill(host.process.pid, signal.SIGKILL)
+        host.process.wait()
+        wait_for("their ends", lambda: all(_is_gone(pid) for pid in pids))
+    if not made:
+        return "no control group is delegated to this process"
+    with bench.host(vms, options=["--fence=auto"]) as host:
+        for name in vms:
+            host.wait(name, state="running")
+        left = made & _groups()
+        assert not left, left
+    assert not _groups() & made, _groups()
+    return None
+
+
 def tells_of_memory_pressure(bench):
     """To a guest that waits for it, in a process of its own and in the host: 1 is near its limit,
     2 above it, 4 that the host has little left."""

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cordon/quota.h>
+
 extern char **environ;
 
 /* So many lines of 16 bytes each. */
@@ -118,6 +120,28 @@ static int wait_for_pressure(void)
     return causes;
 }
 
+__attribute__((noinline)) static unsigned fall(unsigned depth)
+{
+    unsigned below = depth > 0 ? fall(depth - 1) : 0;
+
+    return below * 31 + depth;
+}
+
+/* Waits until its call stack may have another size, and calls itself so often. */
+static int dive(unsigned depth)
+{
+    struct cordon_quota before, now;
+
+    if (cordon_quota_get(CORDON_QUOTA_STACK, &before) != 0)
+        return 100;
+    do {
+        usleep(10000);
+        if (cordon_quota_get(CORDON_QUOTA_STACK, &now) != 0)
+            return 100;
+    } while (now.limit == before.limit);
+    return fall(depth) == 0;
+}
+
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "exit";
@@ -141,6 +165,8 @@ int main(int count, char **words)
         return serve((int)number);
     if (strcmp(what, "dirty") == 0)
         return dirty();
+    if (strcmp(what, "dive") == 0)
+        return dive((unsigned)number);
     if (strcmp(what, "litter") == 0)
         return litter();
     if (strcmp(what, "tally") == 0)

@@ -153,7 +153,7 @@ Test(vm, another_thread_pauses_limits_and_kills)
     while (fuel_now(ctl) == before)
         usleep(1000);
 
-    cr_expect_not(cordon_ctl_limit(ctl, CORDON_STACK, 1));
+    cr_expect_not(cordon_ctl_limit(ctl, CORDON_WEIGHT, 0));
     cr_expect(cordon_ctl_limit(ctl, CORDON_CPUS, 0));
     usleep(50000);
     before = fuel_now(ctl);
