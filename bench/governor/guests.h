@@ -41,6 +41,17 @@ static const char guest_calls[] =
     "(module " WASI("random_get", "(param i32 i32) (result i32)") "(memory (export \"memory\") 16)"
     FOR_EVER("(drop (call $random_get (i32.const 4096) (i32.const 500000)))" COUNT) ")";
 
+/* Asks for 4096 timers at once, again and again. */
+static const char guest_flood[] =
+    "(module " WASI("poll_oneoff", "(param i32 i32 i32 i32) (result i32)")
+    "(memory (export \"memory\") 8) (func (export \"_start\") (local $i i32)"
+    "(loop $s (i32.store offset=4112 (i32.mul (local.get $i) (i32.const 48)) (i32.const 1))"
+    "  (i64.store offset=4120 (i32.mul (local.get $i) (i32.const 48)) (i64.const 1000))"
+    "  (br_if $s (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))"
+    "    (i32.const 4096))))"
+    "(loop $l (drop (call $poll_oneoff (i32.const 4096) (i32.const 262144) (i32.const 4096)"
+    "  (i32.const 16)))" COUNT "(br $l))))";
+
 /* Spends its time in bulk operations: 4 GiB, filled again and again. */
 static const char guest_fill[] =
     "(module (memory (export \"memory\") 65536)"

@@ -259,14 +259,15 @@ static void report_turns(const struct world *world, const char *name)
 
 static void measure_overrun(uint32_t workers)
 {
-    const char *const guests[] = {guest_fill, guest_calls, guest_touch, guest_spin};
+    const char *const guests[] = {guest_fill, guest_calls, guest_touch, guest_spin, guest_flood};
     struct world world;
 
     world_init(&world, workers);
-    for (uint32_t i = 0; i < 8; i++)
-        add_vm(&world, guests[i % 4], 100, UNLIMITED, 0);
+    for (uint32_t i = 0; i < 10; i++)
+        add_vm(&world, guests[i % 5], 100, UNLIMITED, 0);
     sleep_ns(5 * SECOND);
-    report_turns(&world, "turn longer than its slice; 4 GiB fills, fresh pages, host calls");
+    report_turns(&world,
+                 "turn longer than its slice; 4 GiB fills, fresh pages, host calls, timers");
     world_release(&world);
 }
 

@@ -1,10 +1,14 @@
 """Lives: restarts, hosts that come and go, VMs that are handed over, many at once."""
 import json
 import os
+import pathlib
 import re
+import shutil
 import signal
 import socket
+import stat
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -258,6 +262,41 @@ def starts_a_host_that_ends(bench):
         "vms: {a: {module: guest.wasm, dirs: [/nothere]}}", encoding="ascii")
     said = bench.run("up", "--background", "--stay", "--host", "h.sock", "host.yaml", code=125)
     assert "/nothere" in said and not (bench.folder / "h.sock").exists(), said
+
+
+def finds_its_usual_place(bench):
+    """Without --host, for a user like others: in XDG_RUNTIME_DIR, nobody else may enter."""
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="cordon-user-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        place = folder / "run"
+        place.mkdir(mode=0o700)
+        if user:
+            os.chown(place, 65534, 65534)
+        for file in bench.cordon, bench.module:
+            shutil.copy(file, folder)
+
+        def run(*words, runtime=place, code=0):
+            done = subprocess.run([folder / "cordon", *words], cwd=folder, text=True, timeout=120,
+                                  env={"XDG_RUNTIME_DIR": str(runtime)} if runtime else {},
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+                                  **user)
+            assert done.returncode == code, f"{words}: {done.returncode}: {done.stderr}"
+            return done.stdout + done.stderr
+
+        assert "no host runs" in run("ps", code=125)
+        assert run("run", "--detach", "--name", "a", "guest.wasm", "sleep") == "a\n"
+        try:
+            assert stat.S_ISSOCK((place / "cordon" / "host.sock").stat().st_mode)
+            assert (place / "cordon" / "host.sock").stat().st_mode & 0o777 == 0o600
+            assert (place / "cordon").stat().st_mode & 0o777 == 0o700
+            assert json.loads(run("ps", "--json"))[0]["name"] == "a"
+        finally:
+            run("down")
+        assert "no host runs" in run("ps", code=125)
+        if user:
+            assert "XDG_RUNTIME_DIR is not set" in run("ps", runtime=None, code=125)
 
 
 def runs_many(bench):
