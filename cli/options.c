@@ -215,6 +215,9 @@ static bool set_option(struct cli_options *options, int option, const char *valu
     case OPTION_listen:
         options->listen.items[options->listen.count++] = value;
         return true;
+    case OPTION_import_native:
+        options->import_native.items[options->import_native.count++] = value;
+        return true;
     case OPTION_invoke:
         options->invoke = value;
         return true;
@@ -310,12 +313,13 @@ void cli_options_release(struct cli_options *options)
     free(options->volume.items);
     free(options->env.items);
     free(options->listen.items);
+    free(options->import_native.items);
 }
 
 bool cli_options_parse(struct cli_options *options, int argc, char **argv)
 {
     struct cli_list *const lists[] = {&options->dir, &options->volume, &options->env,
-                                      &options->listen};
+                                      &options->listen, &options->import_native};
     int at = 1;
 
     memset(options, 0, sizeof *options);

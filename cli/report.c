@@ -147,6 +147,11 @@ static void put_report(FILE *out, const struct cli_report *report)
     fputs(",\n  \"listeners\": [", out);
     for (int i = 0; i < report->port_count; i++)
         fprintf(out, "%s%u", i ? ", " : "", report->ports[i]);
+    fputs("],\n  \"import_native\": [", out);
+    for (int i = 0; report->natives != NULL && i < report->natives->count; i++) {
+        fputs(i ? ", " : "", out);
+        cli_report_string(out, report->natives->items[i]);
+    }
     fputs("]", out);
     put_sandbox(out, report);
     if (report->has_stats)
@@ -209,6 +214,8 @@ void cli_report_stats(const struct cli_report *report)
         fprintf(stderr, "cordon: sandbox  %s, user %u, Landlock ABI %d%s\n", report->sandbox,
                 report->jail.user, report->jail.landlock_abi,
                 report->jail.user == 0 ? " (root: its own directories are granted)" : "");
+    for (int i = 0; report->natives != NULL && i < report->natives->count; i++)
+        fprintf(stderr, "cordon: native   %s: beyond the sandbox\n", report->natives->items[i]);
     if (!report->has_stats)
         return;
     fprintf(stderr, "cordon: wall %.3f s, cpu %.3f s, fuel %llu\n",

@@ -22,6 +22,7 @@ struct cli_report {
     cordon_sandbox_report_t jail;
     uint16_t ports[CLI_LISTENERS_MAX];
     int port_count;
+    const struct cli_list *natives; /* --import-native */
 };
 
 /* The report as JSON, which the caller frees; NULL when memory is exhausted. */

@@ -9,6 +9,7 @@
 
 #include "cli/file.h"
 #include "cli/grant.h"
+#include "cli/native.h"
 #include "cli/report.h"
 #include "cli/sandbox.h"
 #include "cli/signals.h"
@@ -21,6 +22,7 @@ struct run {
     cordon_module_t *module;
     cordon_linker_t *linker;
     cordon_config_t *config;
+    struct cli_natives natives;
     cordon_vm_t *vm;
     int meta; /* descriptor of the --meta file, or -1 */
     struct cli_report report;
@@ -291,6 +293,8 @@ static bool load(struct run *run, cordon_error_t *error)
     if (run->linker == NULL)
         return false;
     cordon_linker_allow_wasi(run->linker);
+    if (!cli_natives_bind(&run->natives, run->linker, error))
+        return false;
     run->vm = cordon_vm_new(run->host, run->module, run->linker, run->config, error);
     return run->vm != NULL;
 }
@@ -315,6 +319,8 @@ static int run_module(struct run *run)
     run->config = cordon_config_new(&error);
     if (run->config == NULL)
         return fail(run, &error);
+    if (!cli_natives_open(&run->natives, &run->options->import_native, &code))
+        return unread(run, code);
     if (!cli_grant(run->config, run->options, &run->report) ||
         !cli_sandbox_enter(run->options, run->config, &run->report))
         return complained(run, 125);
@@ -354,6 +360,7 @@ static void release(struct run *run)
     cordon_module_free(run->module);
     cordon_host_free(run->host);
     cli_file_free(&run->file);
+    cli_natives_free(&run->natives);
     if (run->meta >= 0)
         close(run->meta);
 }
@@ -363,7 +370,8 @@ int cli_run(const struct cli_options *options)
     struct run run = {.options = options, .meta = -1};
 
     run.report = (struct cli_report){.module = options->module, .status = "error",
-                                     .exit_code = 125, .quota = CORDON_QUOTA_COUNT};
+                                     .exit_code = 125, .quota = CORDON_QUOTA_COUNT,
+                                     .natives = &options->import_native};
     cli_sandbox_begin(options);
     cli_signals_catch();
     if (options->meta != NULL) {
