@@ -278,29 +278,29 @@ static void close_volume(void)
 
 TestSuite(volume_fails, .init = open_volume, .fini = close_volume);
 
-static struct cn_place at(const char *path)
+/* The place has its name in itself. */
+static void place_at(const char *path, struct cn_place *place)
 {
-    struct cn_place place;
-
-    cr_assert_eq(cn_volume_find(volume, root, path, false, &place), CN_E_SUCCESS, "%s", path);
-    return place;
+    cr_assert_eq(cn_volume_find(volume, root, path, false, place), CN_E_SUCCESS, "%s", path);
 }
 
 static void make_dir(const char *path)
 {
-    struct cn_place place = at(path);
+    struct cn_place place;
 
+    place_at(path, &place);
     cr_assert_eq(mkdirat(place.dir, place.name, 0700), 0);
     cn_place_release(&place);
 }
 
 static void make_file(const char *path)
 {
-    struct cn_place place = at(path);
+    struct cn_place place;
     struct cn_opened *opened;
     struct stat stat;
     int host;
 
+    place_at(path, &place);
     cr_assert_eq(cn_volume_create(volume, &place, &host, &opened, &stat), CN_E_SUCCESS);
     cn_volume_close(volume, opened);
     close(host);
@@ -309,9 +309,10 @@ static void make_file(const char *path)
 
 static void make_link(const char *path, const char *target)
 {
-    struct cn_place place = at(path);
+    struct cn_place place;
     char hidden[CN_PATH_MAX + 1];
 
+    place_at(path, &place);
     cr_assert_eq(cn_volume_hide_link(volume, target, hidden), CN_E_SUCCESS);
     cr_assert_eq(symlinkat(hidden, place.dir, place.name), 0);
     cn_place_release(&place);
@@ -392,9 +393,10 @@ Test(volume_fails, names_and_links_that_are_too_long_are_refused)
 
 Test(volume_fails, links_that_are_none_of_ours_are_not_followed)
 {
-    struct cn_place place = at("foreign");
+    struct cn_place place;
     char target[CN_PATH_MAX + 1], longest[4089]; /* 4088 characters are whole bytes */
     struct stat stat;
+    place_at("foreign", &place);
     memset(longest, 'A', sizeof longest);
     longest[sizeof longest - 1] = '\0';
 
@@ -438,11 +440,12 @@ Test(volume_fails, a_call_that_fails_on_the_way_fails_the_path)
 /* The other copy may be the older one, with another size. */
 Test(volume_fails, a_header_that_cannot_be_read_is_not_taken_for_damaged)
 {
-    struct cn_place place = at("a");
+    struct cn_place place;
     struct cn_opened *opened;
     struct stat stat;
     int host;
 
+    place_at("a", &place);
     cr_assert_eq(cn_volume_create(volume, &place, &host, &opened, &stat), CN_E_SUCCESS);
     for (uint64_t size = 1; size <= 2; size++) {
         cr_assert_eq(cn_sealed_resize(&opened->file, size * 5000), CN_E_SUCCESS);
