@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/internal.h"
+#include "core/locked.h"
 #include "shim/ledger.h"
 #include "shim/volume.h"
 
@@ -26,7 +27,7 @@ cordon_config_t *cordon_config_new(cordon_error_t *error)
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
         return NULL;
     }
-    cn_arena_init(&config->arena, cn_heap);
+    cn_arena_init(&config->arena, cn_locked); /* kept for as long as VMs may be made from it */
     cn_account_init(&defaults);
     memcpy(config->limit, defaults.limit, sizeof config->limit);
     for (int i = 0; i < 3; i++)

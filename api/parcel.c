@@ -14,7 +14,7 @@ struct head {
     uint32_t has_ledger;
     uint32_t key_count;
     uint64_t limit[CORDON_QUOTA_COUNT];
-    bool preempt_everywhere, collect_everywhere, move_on_grow;
+    uint32_t preempt_everywhere, collect_everywhere, move_on_grow; /* 0: not */
 };
 
 enum kind { DIRECTORY, KEPT, EPHEMERAL };

@@ -72,7 +72,8 @@ bool cordon_sandbox_enter(const cordon_sandbox_t *sandbox, cordon_sandbox_report
 {
     struct cn_jail jail = {
         .dies_with_parent = sandbox->dies_with_parent,
-        .is_best_effort = sandbox->is_best_effort, .has_user = sandbox->has_user,
+        .is_best_effort = sandbox->is_best_effort, .is_strict = sandbox->is_strict,
+        .has_user = sandbox->has_user,
         .user = sandbox->user, .group = sandbox->group,
         .grants = (sandbox->has_threads ? CN_JAIL_THREADS : 0) |
                   (sandbox->has_sockets ? CN_JAIL_SOCKETS : 0),

@@ -10,10 +10,16 @@
 #include "api/internal.h"
 #include "shim/volume_export.h"
 #include "shim/volume_store.h"
+#include "shim/volume_vault.h"
 
 struct cordon_store {
     struct cn_volumes store;
 };
+
+bool cordon_lock_ciphers(void)
+{
+    return cn_vault_ciphers();
+}
 
 cordon_store_t *cordon_store_open(const cordon_store_options_t *options, cordon_error_t *error)
 {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/options.h"
+#include "cli/wiped.h"
 
 #define LINE_MAX_BYTES ((size_t)256 << 20)
 #define PATIENCE_MS 30000
@@ -61,7 +62,7 @@ bool cli_client_send(struct cli_client *client, json_t *request, const int *fds,
     size_t size = strlen(text);
     text[size] = '\n'; /* instead of the end: it is sent by its size */
     bool sent = send_all(client, text, size + 1, fds, count);
-    free(text);
+    cli_json_free(text);
     return sent || fail(client, strerror(errno));
 }
 

@@ -293,6 +293,8 @@ static bool add_policy(struct asked *asked)
         json_object_set_new(asked->body, "restart", json_string(options->restart));
     if (options->sandbox_mode != NULL)
         json_object_set_new(asked->body, "sandbox", json_string(options->sandbox_mode));
+    if (options->strict)
+        json_object_set_new(asked->body, "strict", json_true());
     if (options->user != NULL)
         json_object_set_new(asked->body, "user", json_string(options->user));
     if (options->log_size == NULL)

@@ -54,8 +54,9 @@ static int run_with(struct cli_options *options, int argc, char **argv)
         cli_complain("--name, --restart, --log-size and --host are for --detach");
         return 125;
     }
-    if (options->user != NULL && options->sandbox == CLI_SANDBOX_OFF) {
-        cli_complain("--user is part of the sandbox, which --sandbox=off leaves out");
+    if ((options->user != NULL || options->strict) && options->sandbox == CLI_SANDBOX_OFF) {
+        cli_complain("--%s is part of the sandbox, which --sandbox=off leaves out",
+                     options->strict ? "strict" : "user");
         return 125;
     }
     if (!keep_stdio(options)) {
@@ -125,6 +126,7 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     cli_stay_out_of_dumps();
+    (void)cordon_lock_ciphers();
     int code = dispatch(argc, argv);
     if (fflush(stdout) == 0)
         return code;

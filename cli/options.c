@@ -258,6 +258,7 @@ static void set_flag(struct cli_options *options, int option)
         [OPTION_detach] = &options->detach, [OPTION_stats] = &options->stats,
         [OPTION_eager] = &options->eager,
         [OPTION_key_on_same_disk] = &options->key_on_same_disk,
+        [OPTION_strict] = &options->strict,
         [OPTION_lazy] = &options->lazy,
         [OPTION_preempt_everywhere] = &options->preempt_everywhere,
         [OPTION_collect_everywhere] = &options->collect_everywhere,

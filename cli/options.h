@@ -16,7 +16,7 @@ struct cli_options {
     const char *sandbox_mode; /* the same in words, or NULL: the default */
     const char *name, *restart, *log_size, *host; /* with detach */
     bool detach, stats, eager, lazy, preempt_everywhere, collect_everywhere, move_on_grow;
-    bool key_on_same_disk, help, version;
+    bool key_on_same_disk, strict, help, version;
     bool is_closed[3]; /* standard descriptors that this process was not given */
     uint64_t limit[CORDON_QUOTA_COUNT];
     const char *module; /* NULL when there is none */

@@ -50,7 +50,7 @@ bool cli_sandbox_enter(const struct cli_options *options, cordon_config_t *confi
 {
     cordon_sandbox_t wanted = {.config = config,
                                .is_best_effort = options->sandbox == CLI_SANDBOX_BEST_EFFORT,
-                               .has_user = options->user != NULL};
+                               .is_strict = options->strict, .has_user = options->user != NULL};
     cordon_error_t error;
     const char *why;
 

@@ -20,6 +20,7 @@
 #include "cli/sweep.h"
 #include "cli/up_file.h"
 #include "cli/up_place.h"
+#include "cli/wiped.h"
 
 #define FILE_ROOM ((1u << 20) + 2) /* more than a file may have */
 
@@ -81,6 +82,7 @@ static bool read_plan(struct up_plan *plan, const char *path)
         return false;
     }
     bool good = up_plan_read(plan, text, size, folder, &fault);
+    explicit_bzero(text, size);
     free(text);
     if (!good && fault.place.line > 0)
         cli_complain("%s:%d:%d: %s", path, fault.place.line, fault.place.column, fault.text);
@@ -282,8 +284,10 @@ static bool start(struct up *up)
     struct up_host *host = &up->host;
     bool good = up->plan.metrics[0] == '\0' || up_metrics_start(host, up->plan.metrics);
 
-    for (uint32_t i = 0; good && i < up->plan.count; i++)
-        good = add_vms(host, &up->plan.vms[i]);
+    for (uint32_t i = 0; i < up->plan.count; i++) {
+        good = good && add_vms(host, &up->plan.vms[i]);
+        up_spec_release(&up->plan.vms[i]); /* each VM has its own by now */
+    }
     if (good)
         up_say(host, "", "host at %s, pid %d", up->place.path, (int)getpid());
     return good;
@@ -336,6 +340,7 @@ static int serve(struct up *up)
 {
     int code = 125;
 
+
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     raise_limits();
@@ -383,6 +388,7 @@ int cli_up(int argc, char **argv)
     int code = 125;
 
     up.place.folder = up.place.lock = up.place.socket = -1;
+    cli_json_wipes();
     if (take_words(&up, argc, argv) &&
         (up.words.value[CLI_WORD_background] == NULL || go_behind(&up, &code)))
         code = serve(&up);

@@ -519,6 +519,15 @@ static bool take_sandbox(struct request *request, struct up_spec *spec)
     return true;
 }
 
+static bool take_strict(struct request *request, struct up_spec *spec)
+{
+    spec->is_strict = json_is_true(json_object_get(request->body, "strict"));
+    if (!spec->is_strict || strcmp(spec->sandbox, "off") != 0)
+        return true;
+    refuse_member(request, "strict", "a sandbox, which is off");
+    return false;
+}
+
 static bool take_user(struct request *request, struct up_spec *spec)
 {
     const json_t *user = json_object_get(request->body, "user");
@@ -544,7 +553,8 @@ static bool take_policy(struct request *request, struct up_spec *spec)
         refuse_member(request, "restart", "no, on-failure, on-failure:N or always");
         return false;
     }
-    if (!take_sandbox(request, spec) || !take_user(request, spec))
+    if (!take_sandbox(request, spec) || !take_strict(request, spec) ||
+        !take_user(request, spec))
         return false;
     if (log_size == NULL)
         return true;

@@ -45,14 +45,17 @@ static void set_attributes(posix_spawnattr_t *attributes)
 /* The same program, with an empty environment. */
 static int spawn(const struct up_spec *spec, int socket, int nothing, pid_t *pid)
 {
-    char name[] = "cordon", command[] = "worker", sandbox[16], parent[16], user[16], group[16];
-    char *arguments[] = {name, command, parent, sandbox, spec->has_user ? user : NULL, group, NULL};
+    char name[] = "cordon", command[] = "worker", sandbox[16], parent[16], user[16], group[16],
+         strict[8];
+    char *arguments[] = {name, command, parent, sandbox, strict, spec->has_user ? user : NULL,
+                         group, NULL};
     char *environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
 
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(sandbox, sizeof sandbox, "%s", spec->sandbox);
+    snprintf(strict, sizeof strict, "%s", spec->is_strict ? "strict" : "-");
     snprintf(user, sizeof user, "%u", spec->user);
     snprintf(group, sizeof group, "%u", spec->group);
     posix_spawn_file_actions_init(&actions);

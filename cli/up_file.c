@@ -41,6 +41,13 @@ static bool is_text(const struct up_node *node)
     return node->kind == UP_TEXT && node->text[0] != '\0';
 }
 
+static bool take_bool(struct reader *reader, const struct up_node *node, bool *value)
+{
+    *value = is_text(node) && strcmp(node->text, "true") == 0;
+    return *value || (is_text(node) && strcmp(node->text, "false") == 0) ||
+           fail(reader, node, "true or false");
+}
+
 /* The path as seen from the file's folder. */
 static bool join(struct reader *reader, const struct up_node *node, const char *path, char *room)
 {
@@ -89,6 +96,8 @@ static bool add_variable(struct reader *reader, const struct up_node *node, cons
     if (text != NULL)
         snprintf(text, size, "%s=%s", key, value);
     bool added = text != NULL && up_strings_add(&reader->spec->env, text);
+    if (text != NULL)
+        explicit_bzero(text, size);
     free(text);
     return added || no_memory(reader, node);
 }
@@ -284,6 +293,11 @@ static bool take_sandbox(struct reader *reader, const struct up_node *node)
     return mode != NULL || fail(reader, node, "required, best-effort or off");
 }
 
+static bool take_strict(struct reader *reader, const struct up_node *node)
+{
+    return take_bool(reader, node, &reader->spec->is_strict);
+}
+
 static bool take_user(struct reader *reader, const struct up_node *node)
 {
     struct up_spec *spec = reader->spec;
@@ -348,11 +362,7 @@ static bool take_key_file(struct reader *reader, const struct up_node *node)
 
 static bool take_key_on_same_disk(struct reader *reader, const struct up_node *node)
 {
-    bool is_allowed = is_text(node) && strcmp(node->text, "true") == 0;
-
-    reader->plan->store.on_same_disk = is_allowed;
-    return is_allowed || (is_text(node) && strcmp(node->text, "false") == 0) ||
-           fail(reader, node, "true or false");
+    return take_bool(reader, node, &reader->plan->store.on_same_disk);
 }
 
 static bool take_vms(struct reader *reader, const struct up_node *node)
@@ -448,6 +458,7 @@ static struct up_spec *new_spec(struct reader *reader, const struct up_node *nod
     spec->log_size = defaults->log_size;
     spec->is_shared = defaults->is_shared;
     spec->sandbox = defaults->sandbox;
+    spec->is_strict = defaults->is_strict;
     spec->has_user = defaults->has_user;
     spec->user = defaults->user;
     spec->group = defaults->group;
@@ -485,6 +496,10 @@ static bool take_vm(struct reader *reader, const struct up_node *node)
         return false;
     if (reader->spec->module == NULL)
         return up_fail(reader->fault, node->key_place, "%s: no module is named", node->key);
+    if (reader->spec->is_strict &&
+        (reader->spec->is_shared || strcmp(reader->spec->sandbox, "off") == 0))
+        return up_fail(reader->fault, node->key_place,
+                       "%s: `strict` needs a process of its own, with a sandbox", node->key);
     return name_module(reader->spec, node) || no_memory(reader, node);
 }
 

@@ -10,6 +10,7 @@
 
 #include "cli/base64.h"
 #include "cli/up_conn.h"
+#include "cli/wiped.h"
 
 #define LINE_MAX_BYTES (1u << 20)
 #define OUT_ENOUGH 65536u /* while more than this is not yet taken, nothing more is answered */
@@ -35,6 +36,7 @@ static void free_conn(struct up_conn *conn)
         if (conn->fds[i] >= 0)
             close(conn->fds[i]);
     close(conn->socket);
+    explicit_bzero(conn->in, conn->in_room); /* arguments and variables of guests */
     free(conn->in);
     free(conn->out);
     free(conn);
@@ -77,9 +79,12 @@ static bool reserve(char **bytes, size_t *room, size_t wanted)
         return true;
     while (more < wanted)
         more *= 2;
-    char *grown = realloc(*bytes, more);
+    char *grown = malloc(more);
     if (grown == NULL)
         return false;
+    memcpy(grown, *bytes != NULL ? *bytes : "", *room); /* what moves leaves nothing behind */
+    explicit_bzero(*bytes, *room);
+    free(*bytes);
     *bytes = grown;
     *room = more;
     return true;
@@ -108,7 +113,7 @@ void up_conn_send(struct up_conn *conn, json_t *object)
         put(conn, text, strlen(text));
         put(conn, "\n", 1);
     }
-    free(text);
+    cli_json_free(text);
 }
 
 void up_conn_answer(struct up_conn *conn, json_t *answer)
@@ -239,6 +244,7 @@ static void handle_lines(struct up_conn *conn)
     }
     if (at > 0) {
         memmove(conn->in, conn->in + at, conn->in_size - at);
+        explicit_bzero(conn->in + conn->in_size - at, at);
         conn->in_size -= at;
         conn->in_seen = conn->in_seen > at ? conn->in_seen - at : 0;
     }

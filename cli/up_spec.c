@@ -24,9 +24,12 @@ void up_spec_init(struct up_spec *spec)
 
 static void free_strings(struct up_strings *strings)
 {
-    for (uint32_t i = 0; i < strings->count; i++)
+    for (uint32_t i = 0; i < strings->count; i++) {
+        explicit_bzero(strings->items[i], strlen(strings->items[i]));
         free(strings->items[i]);
+    }
     free(strings->items);
+    *strings = (struct up_strings){0};
 }
 
 static void release_dir(struct up_dir *dir)
@@ -323,6 +326,8 @@ bool up_spec_open_volumes(const struct up_spec *spec, const struct cli_store *wh
 
 void up_spec_close(struct up_spec *spec)
 {
+    free_strings(&spec->args);
+    free_strings(&spec->env);
     for (uint32_t i = 0; i < spec->lent_count; i++)
         close_lent(&spec->lent[i]);
     for (uint32_t i = 0; i < spec->dir_count; i++) {

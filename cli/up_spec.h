@@ -54,6 +54,7 @@ struct up_spec {
     bool has_user;       /* its process becomes this one; otherwise as `cordon run` would */
     uint32_t user, group;
     const char *sandbox; /* "required", "best-effort", "off" */
+    bool is_strict;      /* not where its memory may be swapped */
     uint32_t count; /* of VMs of this kind; 0 in a file that says nothing about it */
 };
 
@@ -87,7 +88,8 @@ cordon_config_t *up_spec_config(const struct up_spec *spec, uint16_t *ports,
 bool up_spec_open_volumes(const struct up_spec *spec, const struct cli_store *store,
                           cordon_config_t *config, cordon_error_t *why);
 
-/* Closes its directories, listeners, and lent volumes: the config has its own. */
+/* Closes its directories, listeners, and lent volumes, and wipes arguments and environment: the
+ * config has its own, and those in locked memory. */
 void up_spec_close(struct up_spec *spec);
 
 /* The rest of a VM's description, for the file and for requests: the quota of a key, written with

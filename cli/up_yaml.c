@@ -196,6 +196,8 @@ static void free_all(struct up_node *made)
 {
     while (made != NULL) {
         struct up_node *next = made->made;
+        if (made->text != NULL)
+            explicit_bzero(made->text, strlen(made->text));
         free(made->text);
         free(made);
         made = next;

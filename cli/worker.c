@@ -30,14 +30,14 @@ static bool lock(void *user, cordon_config_t *config, cordon_error_t *error)
     cordon_sandbox_t wanted = {
         .config = config, .has_sockets = true, .dies_with_parent = true,
         .is_best_effort = strcmp(words[1], "best-effort") == 0,
-        .has_user = words[2] != NULL,
+        .is_strict = strcmp(words[2], "strict") == 0, .has_user = words[3] != NULL,
     };
 
     if (strcmp(words[1], "off") == 0)
         return true;
     if (wanted.has_user) {
-        wanted.user = (uint32_t)strtoul(words[2], NULL, 10);
-        wanted.group = (uint32_t)strtoul(words[3], NULL, 10);
+        wanted.user = (uint32_t)strtoul(words[3], NULL, 10);
+        wanted.group = (uint32_t)strtoul(words[4], NULL, 10);
     }
     if (!cordon_sandbox_enter(&wanted, &report, error)) {
         size_t size = strlen(error->message);
@@ -55,7 +55,7 @@ int cli_worker(int argc, char **argv)
 {
     cordon_error_t error;
 
-    if ((argc != 2 && argc != 4) || !is_socket(CLI_WORKER_SOCKET)) {
+    if ((argc != 3 && argc != 5) || !is_socket(CLI_WORKER_SOCKET)) {
         cli_complain("worker: this is what cordon up starts for each VM, and of no use otherwise");
         return 125;
     }

@@ -46,6 +46,7 @@ struct cn_jail {
     int grants;          /* of enum cn_jail_grant */
     bool dies_with_parent;
     bool is_best_effort; /* go without what the kernel lacks */
+    bool is_strict;      /* not where memory may be swapped out */
     bool has_user;       /* become `user` and `group`, and no other */
     uid_t user;
     gid_t group;
@@ -57,6 +58,9 @@ struct cn_jail {
 /* Puts up all layers and tries acts that they are to stop. CN_IO when a layer is missing or an act
  * was not stopped, CN_MISUSE when there are other threads: part of the layers may stand then. */
 CN_CHECKED enum cn_status cn_jail_enter(struct cn_jail *jail, struct cn_error *error);
+
+/* Whether the machine has swap, or does not say: its list in that file. */
+bool cn_jail_may_swap(const char *swaps);
 
 /* Who the process is to become: sets user and group, unless they were given. */
 void cn_jail_choose_user(struct cn_jail *jail);

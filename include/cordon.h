@@ -311,6 +311,14 @@ CORDON_API const char *cordon_quota_name(cordon_quota_t quota);
  * A store is locked while it is open: open it for a moment. One thread at a time. */
 typedef struct cordon_store cordon_store_t;
 
+/* For a process that has nothing else to do with OpenSSL's libcrypto: from now on what that
+ * allocates, the round keys of volumes among it, is in locked memory, in no core dump, and wiped
+ * when it is freed. To be called once, before anything of it is used; false when that is too late.
+ * Without it a program that embeds Cordon has these in its heap while they are used: wiped
+ * afterwards, but not locked. Takes some 600 KiB of what may be locked (RLIMIT_MEMLOCK); what is
+ * beyond the limit is not locked. */
+CORDON_API bool cordon_lock_ciphers(void);
+
 /* Makes what is not there. `key_file` may be NULL: then there are ephemeral volumes and lists. A
  * key file on the store's own device is refused (CORDON_MISUSE) unless `on_same_disk`, which gives
  * up the claim that what is removed is erased; `may_make_key` makes one for a store that is new.
@@ -779,6 +787,7 @@ typedef struct cordon_sandbox {
     bool has_sockets;         /* the process itself sends and receives over a socket */
     bool dies_with_parent;    /* the kernel kills it when the thread that started it ends */
     bool is_best_effort;      /* go without the layers that this kernel lacks */
+    bool is_strict;           /* fail where memory of the process might be swapped out */
     bool has_user;            /* become `user` and `group`; otherwise root becomes the owner of
                                  the first directory granted for writing, else of the first
                                  directory, else nobody (65534), and others stay who they are;

@@ -30,7 +30,7 @@ void cn_volume_let_go(struct cn_volume_grant *grant)
 
 enum cn_errno cn_volume_key_is_there(struct cn_volume_grant *grant)
 {
-    return grant->keys != NULL ? CN_E_SUCCESS : cn_volume_keys_new(NULL, &grant->keys);
+    return grant->keys->master != NULL ? CN_E_SUCCESS : cn_volume_keys_fill(grant->keys, NULL);
 }
 
 enum cn_errno cn_volume_new(struct cn_volume_grant *grant, struct cn_account *memory,

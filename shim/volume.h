@@ -40,7 +40,7 @@ struct cn_volume {
 
 /* What a VM is granted of a volume. */
 struct cn_volume_grant {
-    struct cn_volume_keys *keys; /* NULL: not made yet, by the process that uses it */
+    struct cn_volume_keys *keys; /* of an ephemeral one: filled by the process that uses it */
     uint64_t size, inodes; /* how much it may hold; CN_UNLIMITED: as the VM's quotas say */
     _Atomic uint32_t holders; /* volumes that use the keys, and whoever made it */
     void (*end)(struct cn_volume_grant *grant); /* when there are none; or NULL: the maker's part */

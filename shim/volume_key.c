@@ -1,6 +1,7 @@
 #include "shim/volume_key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
@@ -8,9 +9,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define PAGE 4096u
 #define PURPOSE_MAX 64u
+#define AREA_PAGES 8u /* some 880 files that are open at once; pages for more are locked alone */
+#define AREA_SIZE (AREA_PAGES * PAGE)
+#define SYS_MEMFD_SECRET 447 /* of Linux 5.14, on every machine */
 
 _Static_assert(sizeof(struct cn_key_page) <= PAGE, "a page of keys is a page");
 _Static_assert(sizeof(struct cn_volume_keys) <= PAGE, "so is what leads to them");
@@ -54,6 +60,41 @@ static uint8_t *take(struct cn_key_page *page, uint32_t count)
     return NULL;
 }
 
+/* Pages that the kernel itself does not map, and locks; NULL when there are none to be had, as
+ * always in a sandbox. */
+static uint8_t *secret_area(void)
+{
+    int fd = (int)syscall(SYS_MEMFD_SECRET, O_CLOEXEC);
+    void *area = MAP_FAILED;
+
+    if (fd < 0)
+        return NULL;
+    if (ftruncate(fd, AREA_SIZE) == 0)
+        area = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (area == MAP_FAILED)
+        return NULL;
+    if (madvise(area, AREA_SIZE, MADV_DONTFORK) == 0)
+        return area;
+    munmap(area, AREA_SIZE);
+    return NULL;
+}
+
+/* Of the area as long as it has some. */
+static struct cn_key_page *take_page(struct cn_volume_keys *keys)
+{
+    if (keys->area != NULL && keys->area_taken < AREA_PAGES)
+        return (struct cn_key_page *)(keys->area + PAGE * keys->area_taken++);
+    return cn_secret_page();
+}
+
+static bool is_of_area(const struct cn_volume_keys *keys, const void *page)
+{
+    uintptr_t at = (uintptr_t)page, area = (uintptr_t)keys->area;
+
+    return area != 0 && at >= area && at < area + AREA_SIZE;
+}
+
 static uint8_t *take_any(struct cn_volume_keys *keys, uint32_t count)
 {
     uint8_t *key = NULL;
@@ -62,7 +103,7 @@ static uint8_t *take_any(struct cn_volume_keys *keys, uint32_t count)
         key = take(page, count);
     if (key != NULL)
         return key;
-    struct cn_key_page *page = cn_secret_page();
+    struct cn_key_page *page = take_page(keys);
     if (page == NULL)
         return NULL;
     page->next = keys->pages;
@@ -144,15 +185,34 @@ uint8_t *cn_volume_key_make(struct cn_volume_keys *keys, const char *purpose, st
     return NULL;
 }
 
-enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
-                                 struct cn_volume_keys **result)
+enum cn_errno cn_volume_keys_open(struct cn_volume_keys **result)
 {
-    const struct cn_bytes none = {NULL, 0};
-    struct cn_volume_keys *keys = cn_secret_page();
-    enum cn_errno error = CN_E_NOMEM;
+    uint8_t *area = secret_area();
+    struct cn_volume_keys *keys = area != NULL ? (void *)area : cn_secret_page();
 
     if (keys == NULL)
         return CN_E_NOMEM;
+    keys->area = area;
+    keys->area_taken = 1;
+    *result = keys;
+    return CN_E_SUCCESS;
+}
+
+static void drop_pages(struct cn_volume_keys *keys)
+{
+    while (keys->pages != NULL) {
+        struct cn_key_page *page = keys->pages;
+        keys->pages = page->next;
+        if (!is_of_area(keys, page))
+            cn_secret_free(page);
+    }
+}
+
+enum cn_errno cn_volume_keys_fill(struct cn_volume_keys *keys, const uint8_t master[CN_KEY_SIZE])
+{
+    const struct cn_bytes none = {NULL, 0};
+    enum cn_errno error = CN_E_NOMEM;
+
     keys->master = take_any(keys, 1);
     keys->names = take_any(keys, 2);
     keys->links = take_any(keys, 1);
@@ -167,6 +227,20 @@ enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
     if (error == CN_E_SUCCESS)
         error = cn_key_derive(keys->master, "links", none, keys->links, CN_KEY_SIZE);
     if (error != CN_E_SUCCESS)
+        keys->master = NULL;
+    return error;
+}
+
+enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
+                                 struct cn_volume_keys **result)
+{
+    struct cn_volume_keys *keys;
+    enum cn_errno error = cn_volume_keys_open(&keys);
+
+    if (error != CN_E_SUCCESS)
+        return error;
+    error = cn_volume_keys_fill(keys, master);
+    if (error != CN_E_SUCCESS)
         cn_volume_keys_free(keys);
     else
         *result = keys;
@@ -177,10 +251,12 @@ void cn_volume_keys_free(struct cn_volume_keys *keys)
 {
     if (keys == NULL)
         return;
-    while (keys->pages != NULL) {
-        struct cn_key_page *page = keys->pages;
-        keys->pages = page->next;
-        cn_secret_free(page);
+    drop_pages(keys);
+    uint8_t *area = keys->area;
+    if (area == NULL) {
+        cn_secret_free(keys);
+        return;
     }
-    cn_secret_free(keys);
+    OPENSSL_cleanse(area, AREA_SIZE);
+    munmap(area, AREA_SIZE);
 }

@@ -1,5 +1,6 @@
 /* Keys of private volumes (spec/volume.md) and where they live: memory of their own that is
- * locked, in no core dump and in no child, and wiped when it is given back. */
+ * locked, in no core dump and in no child, and wiped when it is given back. Where the kernel has
+ * memfd_secret it has no way to that memory itself, nor has a debugger. */
 #ifndef CN_SHIM_VOLUME_KEY_H
 #define CN_SHIM_VOLUME_KEY_H
 
@@ -23,7 +24,9 @@ struct cn_key_page {
 /* A volume's keys: the one that all others are made from, and those of its open files. */
 struct cn_volume_keys {
     struct cn_key_page *pages;
-    uint8_t *master;
+    uint8_t *area; /* pages that the kernel does not map, of which this is the first; or NULL */
+    uint32_t area_taken;
+    uint8_t *master; /* NULL: there are none yet */
     uint8_t *names; /* two keys long */
     uint8_t *links;
 };
@@ -36,6 +39,10 @@ void cn_secret_free(void *page);
 /* With that key, or a new random one when `master` is NULL. NOMEM when memory cannot be locked. */
 enum cn_errno cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
                                  struct cn_volume_keys **result);
+/* The same in two steps: room for keys, to be had before a sandbox stands, and the keys. */
+enum cn_errno cn_volume_keys_open(struct cn_volume_keys **result);
+enum cn_errno cn_volume_keys_fill(struct cn_volume_keys *keys,
+                                  const uint8_t master[CN_KEY_SIZE]);
 /* Wipes all of them. NULL is fine. */
 void cn_volume_keys_free(struct cn_volume_keys *keys);
 

@@ -46,7 +46,7 @@ static enum cn_errno walk(struct cn_mount *mount, struct owners *owners)
     struct cn_volume *volume;
     bool is_incomplete;
 
-    if (mount->grant.keys == NULL) /* there is nothing in it */
+    if (mount->grant.keys->master == NULL) /* there is nothing in it */
         return CN_E_SUCCESS;
     cn_account_init(&nobody);
     nobody.limit[CN_QUOTA_MEMORY] = CN_UNLIMITED;

@@ -401,8 +401,11 @@ enum cn_status cn_mount_new(int dir, const uint8_t *key, struct cn_mount **resul
 {
     struct cn_mount *mount = cn_alloc(cn_heap, sizeof *mount);
 
-    if (mount != NULL && (key == NULL ||
-                          cn_volume_keys_new(key, &mount->grant.keys) == CN_E_SUCCESS)) {
+    enum cn_errno refused = CN_E_NOMEM;
+    if (mount != NULL)
+        refused = key != NULL ? cn_volume_keys_new(key, &mount->grant.keys)
+                              : cn_volume_keys_open(&mount->grant.keys);
+    if (refused == CN_E_SUCCESS) {
         mount->dir = dir;
         mount->is_ephemeral = key == NULL;
         mount->grant.size = mount->grant.inodes = CN_UNLIMITED;

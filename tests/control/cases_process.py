@@ -87,6 +87,57 @@ def becomes_who_is_asked_for(bench):
     return None
 
 
+def _mappings(pid):
+    """Of a process: first and last address, name, and the kernel's flags."""
+    found = []
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if "-" in words[0] and not words[0].endswith(":"):
+            first, last = (int(part, 16) for part in words[0].split("-"))
+            found.append([first, last, words[5] if len(words) > 5 else "", []])
+        elif words[0] == "VmFlags:":
+            found[-1][3] = words[1:]
+    return found
+
+
+def _where_is(pid, secret):
+    """Flags of the mappings that have it, as far as they can be read."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        hits = []
+        for first, last, name, flags in _mappings(pid):
+            if name in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):
+                continue
+            with contextlib.suppress(OSError):
+                if secret in os.pread(memory.fileno(), last - first, first):
+                    hits.append(flags)
+        return hits
+
+
+def keeps_texts_where_they_are_locked(bench):
+    """Arguments and environment that a VM may be started with again, until it is gone for good."""
+    if os.geteuid() != 0:
+        return "root alone can look into other processes"
+    secret = os.urandom(12).hex()
+    (bench.folder / "with.env").write_text(secret, encoding="ascii")
+    file = f"args: [sleep, '{secret}'], restart: always, env: {{S: '{secret}'}}"
+    with bench.host({"file": file}, options=["--stay"]) as host:
+        bench.run("run", "-d", "--host", host.path, "--name", "asked", "--restart", "always",
+                  "--env", f"S={secret}", "guest.wasm", "sleep", secret)
+        for name in ("file", "asked"):
+            host.wait(name, state="running")
+        hits = _where_is(host.process.pid, secret.encode())
+        assert len(hits) >= 1 and all("lo" in flags and "dd" in flags for flags in hits), hits
+        filter_of = pathlib.Path(f"/proc/{host.process.pid}/coredump_filter")
+        assert int(filter_of.read_text(encoding="ascii"), 16) == 0
+        pid = host.ps()["asked"]["pid"]
+        assert _where_is(pid, secret.encode()), "the control: who uses them has them"
+        for name in ("file", "asked"):
+            host.run("kill", name)
+            host.wait(name, state="ended")
+        wait_for("them to be wiped", lambda: not _where_is(host.process.pid, secret.encode()))
+    return None
+
+
 def outlives_its_processes(bench):
     """One that is killed is an end of its VM; the policy says what follows."""
     vms = {"again": "args: [sleep], restart: on-failure", "once": "args: [sleep]",

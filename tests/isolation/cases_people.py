@@ -3,9 +3,11 @@ import os
 import pathlib
 import pty
 import resource
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import termios
 import threading
 import time
@@ -338,3 +340,77 @@ def deadlines_hold(bench):
                         '(loop $l (br $l))))')
     done = bench.run("--timeout", "200ms", loop)
     assert done.returncode == 124 and time.monotonic() - start < 20, done
+
+
+def strict_is_where_there_is_no_swap(bench):
+    """With a list of swap of our own, in a mount namespace; `--sandbox=off` has no such thing."""
+    done = bench.run("--strict", "--sandbox=off", bench.nothing)
+    assert done.returncode == 125 and "--strict is part of the sandbox" in done.stderr, done
+    if os.geteuid() != 0:
+        return "root alone can play another machine"
+    heads = "Filename\tType\tSize\tUsed\tPriority\n"
+    lists = {"without": heads, "with": f"{heads}/dev/sda2 partition 1 0 -2\n"}
+    script = 'mount --bind "$0" /proc/swaps && exec "$@"'
+    for name, text in lists.items():
+        path = bench.folder / name
+        path.write_text(text)
+        for strict in ([], ["--strict"]):
+            done = subprocess.run(["unshare", "-m", "sh", "-c", script, path, bench.cordon, "run",
+                                   *strict, bench.nothing], capture_output=True, text=True,
+                                  check=False)
+            if "mount" in done.stderr or "unshare" in done.stderr:
+                return done.stderr.strip()
+            refused = name == "with" and bool(strict)
+            assert done.returncode == (125 if refused else 0), (name, strict, done)
+            assert ("has swap" in done.stderr) == refused, done
+    return None
+
+
+APPEND = """(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "file")
+  (func $open_below (param $dir i32) (result i32)
+    (call $open (local.get $dir) (i32.const 0) (i32.const 64) (i32.const 4) (i32.const 1)
+      (i64.const 64) (i64.const 0) (i32.const 1) (i32.const 8)))
+  (func (export "_start") (local $error i32)
+    (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 1))
+    ;; The volume is the last one that is granted.
+    (local.set $error (call $open_below (i32.const 4)))
+    (if (i32.eq (local.get $error) (i32.const 8))
+      (then (local.set $error (call $open_below (i32.const 3)))))
+    (if (local.get $error) (then (call $exit (local.get $error))))
+    (call $exit (call $write (i32.load (i32.const 8)) (i32.const 0) (i32.const 1)
+      (i32.const 12)))))
+"""
+
+
+def volumes_follow_the_user(bench):
+    """What root grants belongs to whoever the run becomes, and is what it was."""
+    if os.geteuid() != 0:
+        return "root alone can become somebody else"
+    keys = tempfile.mkdtemp(prefix="cordon-", dir="/dev/shm")
+    append, theirs = bench.module("append", APPEND), bench.folder / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, OWNER, OWNER)
+    options = ["--store", bench.folder / "volumes", "--key-file", f"{keys}/key", "--volume",
+               "v:/v"]
+    files = bench.folder / "volumes" / "volumes" / "v"
+    try:
+        for more, user in (([], 65534), (["--dir", f"{theirs}::/d"], OWNER),
+                           (["--user", "4321"], 4321), (["--sandbox=off"], None), ([], 4321)):
+            _, report = bench.report(*options, *more, append)
+            assert report["exit_code"] == 0, report
+            if user is not None:
+                assert report["sandbox"]["user"] == user, report
+                assert {path.stat().st_uid for path in files.iterdir()} == {user}
+        done = subprocess.run([bench.cordon, "volume", "check", *options[:4]], check=False,
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and "1 files, 0 directories, 0 links, 5 bytes" in done.stdout, \
+            done
+    finally:
+        shutil.rmtree(keys)
+    return None
