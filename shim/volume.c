@@ -99,8 +99,9 @@ static void free_opened(struct cn_volume *volume, struct cn_opened *opened)
     cn_free(volume->allocator, opened, sizeof *opened);
 }
 
-/* Takes the file behind the descriptor, which stays the caller's, to the open ones. */
-static enum cn_errno add(struct cn_volume *volume, int host, bool is_new,
+/* Takes the file behind the descriptor, which stays the caller's, to the open ones. `found`: what
+ * it is; NULL for a new one. */
+static enum cn_errno add(struct cn_volume *volume, int host, const struct stat *found,
                          struct cn_opened **result)
 {
     struct cn_opened *opened = cn_alloc(volume->allocator, sizeof *opened);
@@ -111,10 +112,12 @@ static enum cn_errno add(struct cn_volume *volume, int host, bool is_new,
     opened->file = (struct cn_sealed_file){.keys = volume->keys, .desk = volume->desk};
     opened->file.host = fcntl(host, F_DUPFD_CLOEXEC, 0);
     enum cn_errno error = CN_E_SUCCESS;
-    if (opened->file.host < 0 || fstat(host, &stat) != 0)
+    if (found != NULL)
+        stat = *found;
+    if (opened->file.host < 0 || (found == NULL && fstat(host, &stat) != 0))
         error = cn_errno_of_host(errno);
     if (error == CN_E_SUCCESS)
-        error = is_new ? cn_sealed_create(&opened->file) : cn_sealed_open(&opened->file);
+        error = found == NULL ? cn_sealed_create(&opened->file) : cn_sealed_open(&opened->file);
     if (error != CN_E_SUCCESS) {
         free_opened(volume, opened);
         return error;
@@ -158,7 +161,7 @@ enum cn_errno cn_volume_open(struct cn_volume *volume, const struct cn_place *pl
     if (error == CN_E_SUCCESS && (file = find(volume, stat)) != NULL)
         file->count++;
     else if (error == CN_E_SUCCESS)
-        error = add(volume, fd, false, &file);
+        error = add(volume, fd, stat, &file);
     if (error != CN_E_SUCCESS) {
         close(fd);
         return error;
@@ -207,7 +210,7 @@ enum cn_errno cn_volume_create(struct cn_volume *volume, const struct cn_place *
 
     if (error != CN_E_SUCCESS)
         return error;
-    error = add(volume, fd, true, &file);
+    error = add(volume, fd, NULL, &file);
     if (error == CN_E_SUCCESS) {
         error = put_in_place(place->dir, temporary, place->name);
         if (error == CN_E_SUCCESS && fstat(fd, stat) != 0)

@@ -17,6 +17,13 @@
 /* A link's text becomes longer, and is to fit the host's 4095 bytes. */
 #define CN_SEALED_LINK_MAX 3000u
 
+/* How names that were used last are called on the host. */
+#define CN_KNOWN_NAMES 32u
+struct cn_known_name {
+    char name[CN_SEALED_NAME_MAX + 1];
+    char hidden[CN_HIDDEN_MAX + 1];
+};
+
 /* A file that is open, however often. */
 struct cn_opened {
     struct cn_opened *next;
@@ -36,6 +43,7 @@ struct cn_volume {
     bool is_read_only;
     uint64_t temporary;          /* number of the next file that is being made */
     struct cn_opened *chains[CN_VOLUME_CHAINS];
+    struct cn_known_name known[CN_KNOWN_NAMES];
 };
 
 /* What a VM is granted of a volume. */

@@ -7,14 +7,16 @@
 
 #define TAG 16
 
-enum cn_errno cn_sealer_begin(struct cn_sealer *sealer, const uint8_t key[CN_KEY_SIZE])
+enum cn_errno cn_sealer_begin(struct cn_sealer *sealer, const struct cn_volume_keys *keys,
+                              const uint8_t key[CN_KEY_SIZE])
 {
+    const EVP_CIPHER *cipher = keys != NULL && keys->gcm != NULL ? keys->gcm : EVP_aes_256_gcm();
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
 
     sealer->context = context;
     if (context == NULL)
         return CN_E_NOMEM;
-    if (EVP_CipherInit_ex(context, EVP_aes_256_gcm(), NULL, key, NULL, 1) == 1)
+    if (EVP_CipherInit_ex(context, cipher, NULL, key, NULL, 1) == 1)
         return CN_E_SUCCESS;
     cn_sealer_end(sealer);
     return CN_E_NOMEM;
@@ -65,15 +67,15 @@ static bool is_out_of_memory(void)
 }
 
 /* Both ways; the tag is written or compared. IO when it is another one, else NOMEM. */
-static enum cn_errno cipher_name(const uint8_t *key, bool is_hiding, uint8_t *tag,
+static enum cn_errno cipher_name(const struct cn_volume_keys *keys, bool is_hiding, uint8_t *tag,
                                  struct cn_bytes from, uint8_t *to)
 {
-    EVP_CIPHER *siv = EVP_CIPHER_fetch(NULL, "AES-256-SIV", NULL);
-    EVP_CIPHER_CTX *context = siv != NULL ? EVP_CIPHER_CTX_new() : NULL;
+    EVP_CIPHER_CTX *context = keys->siv != NULL ? EVP_CIPHER_CTX_new() : NULL;
     int size;
 
     bool is_ready =
-        context != NULL && EVP_CipherInit_ex(context, siv, NULL, key, NULL, is_hiding) == 1 &&
+        context != NULL &&
+        EVP_CipherInit_ex(context, keys->siv, NULL, keys->names, NULL, is_hiding) == 1 &&
         (is_hiding || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1) &&
         /* Not without anything bound: CVE-2023-2975. */
         EVP_CipherUpdate(context, NULL, &size, (const uint8_t *)"name", 4) == 1;
@@ -86,7 +88,6 @@ static enum cn_errno cipher_name(const uint8_t *key, bool is_hiding, uint8_t *ta
     enum cn_errno failed =
         !is_ready || is_hiding || is_out_of_memory() ? CN_E_NOMEM : CN_E_IO;
     EVP_CIPHER_CTX_free(context);
-    EVP_CIPHER_free(siv);
     return is_done ? CN_E_SUCCESS : failed;
 }
 
@@ -98,7 +99,7 @@ enum cn_errno cn_name_hide(const struct cn_volume_keys *keys, const char *name, 
     if (size > CN_SEALED_NAME_MAX)
         return CN_E_NAMETOOLONG;
     enum cn_errno error =
-        cipher_name(keys->names, true, sealed, (struct cn_bytes){(const uint8_t *)name, size},
+        cipher_name(keys, true, sealed, (struct cn_bytes){(const uint8_t *)name, size},
                     sealed + TAG);
     if (error != CN_E_SUCCESS)
         return error;
@@ -113,7 +114,7 @@ enum cn_errno cn_name_show(const struct cn_volume_keys *keys, const char *hidden
 
     if (size <= 0)
         return CN_E_ILSEQ;
-    enum cn_errno error = cipher_name(keys->names, false, sealed,
+    enum cn_errno error = cipher_name(keys, false, sealed,
                                       (struct cn_bytes){sealed + TAG, (size_t)size}, shown);
     if (error != CN_E_SUCCESS)
         return error == CN_E_IO ? CN_E_ILSEQ : error;

@@ -21,7 +21,9 @@ struct cn_sealer {
     void *context;
 };
 
-enum cn_errno cn_sealer_begin(struct cn_sealer *sealer, const uint8_t key[CN_KEY_SIZE]);
+/* `keys` has looked the cipher up; NULL: it is looked up now. */
+enum cn_errno cn_sealer_begin(struct cn_sealer *sealer, const struct cn_volume_keys *keys,
+                              const uint8_t key[CN_KEY_SIZE]);
 /* Wipes what was made from the key. */
 void cn_sealer_end(struct cn_sealer *sealer);
 

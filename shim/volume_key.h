@@ -21,11 +21,23 @@ struct cn_key_page {
     uint8_t keys[CN_KEYS_ON_PAGE][CN_KEY_SIZE];
 };
 
+/* Keys of files that were made last, so that opening one again takes no making: a page. */
+#define CN_KNOWN_KEYS 64u
+#define CN_KEY_ID 16u
+struct cn_known_keys {
+    struct cn_known_key {
+        uint8_t id[CN_KEY_ID], key[CN_KEY_SIZE];
+        bool is_there;
+    } at[CN_KNOWN_KEYS];
+};
+
 /* A volume's keys: the one that all others are made from, and those of its open files. */
 struct cn_volume_keys {
     struct cn_key_page *pages;
     uint8_t *area; /* pages that the kernel does not map, of which this is the first; or NULL */
     uint32_t area_taken;
+    struct cn_known_keys *known;
+    void *gcm, *siv;   /* the ciphers: looking one up takes longer than using it */
     uint8_t *master; /* NULL: there are none yet */
     uint8_t *names; /* two keys long */
     uint8_t *links;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ enum cn_errno cn_volume_read_link(struct cn_volume *volume, int dir, const char 
     if (size <= 0 || size > (long)CN_SEALED_LINK_MAX)
         return CN_E_IO;
     memcpy(&seal, sealed, sizeof seal);
-    enum cn_errno error = cn_sealer_begin(&sealer, volume->keys->links);
+    enum cn_errno error = cn_sealer_begin(&sealer, volume->keys, volume->keys->links);
     if (error != CN_E_SUCCESS)
         return error;
     error = cn_unseal(&sealer, cn_bytes_of("link"),
@@ -86,7 +87,7 @@ enum cn_errno cn_volume_hide_link(struct cn_volume *volume, const char *target, 
 
     if (size > CN_SEALED_LINK_MAX)
         return CN_E_NAMETOOLONG;
-    enum cn_errno error = cn_sealer_begin(&sealer, volume->keys->links);
+    enum cn_errno error = cn_sealer_begin(&sealer, volume->keys, volume->keys->links);
     if (error != CN_E_SUCCESS)
         return error;
     error = cn_seal(&sealer, cn_bytes_of("link"),
@@ -121,12 +122,30 @@ static enum cn_errno follow(struct walk *walk, const char *hidden)
     return CN_E_SUCCESS;
 }
 
+/* The name as the host knows it. Most are asked for again and again. */
+static enum cn_errno hide(struct cn_volume *volume, const char *name, char *hidden)
+{
+    uint32_t number = 0;
+
+    for (const char *c = name; *c != '\0'; c++)
+        number = number * 31 + (uint8_t)*c;
+    struct cn_known_name *known = &volume->known[number % CN_KNOWN_NAMES];
+    if (name[0] == '\0' || strcmp(known->name, name) != 0) {
+        enum cn_errno error = cn_name_hide(volume->keys, name, known->hidden);
+        snprintf(known->name, sizeof known->name, "%s", error == CN_E_SUCCESS ? name : "");
+        if (error != CN_E_SUCCESS)
+            return error;
+    }
+    memcpy(hidden, known->hidden, sizeof known->hidden);
+    return CN_E_SUCCESS;
+}
+
 /* A name on the way. */
 static enum cn_errno go_down(struct walk *walk, const char *name)
 {
     char hidden[CN_HIDDEN_MAX + 1];
     int dir;
-    enum cn_errno error = cn_name_hide(walk->volume->keys, name, hidden);
+    enum cn_errno error = hide(walk->volume, name, hidden);
 
     if (error != CN_E_SUCCESS)
         return error;
@@ -160,7 +179,7 @@ static char *next_name(struct walk *walk, bool *is_last)
 static enum cn_errno arrive(struct walk *walk, const char *name, bool follows,
                             struct cn_place *place)
 {
-    enum cn_errno error = cn_name_hide(walk->volume->keys, name, place->hidden);
+    enum cn_errno error = hide(walk->volume, name, place->hidden);
 
     place->name = place->hidden;
     place->is_dot = false;

@@ -283,7 +283,7 @@ static enum cn_status wrap(const struct cn_ring *ring, struct cn_ring_entry *ent
 {
     struct bound bound = bound_of(ring, entry);
     struct cn_sealer sealer;
-    enum cn_errno why = cn_sealer_begin(&sealer, ring->host_key);
+    enum cn_errno why = cn_sealer_begin(&sealer, NULL, ring->host_key);
 
     if (why != CN_E_SUCCESS)
         return failed(why, error);
@@ -302,7 +302,7 @@ enum cn_status cn_ring_unwrap(const struct cn_ring *ring, const struct cn_ring_e
     if (ring->host_key == NULL)
         return cn_fail(error, CN_MISUSE, CN_NO_OFFSET,
                        "volume %s is kept: --key-file says where the host key is", entry->name);
-    enum cn_errno why = cn_sealer_begin(&sealer, ring->host_key);
+    enum cn_errno why = cn_sealer_begin(&sealer, NULL, ring->host_key);
     if (why != CN_E_SUCCESS)
         return failed(why, error);
     why = cn_unseal(&sealer, bytes_of(&bound, sizeof bound),
