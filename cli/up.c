@@ -340,7 +340,6 @@ static int serve(struct up *up)
 {
     int code = 125;
 
-
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     raise_limits();
