@@ -273,6 +273,7 @@ static bool answer(struct cn_cell *cell)
 
 static void offer_turn(struct cn_cell *cell, uint64_t slice_ns)
 {
+    cell->questions = 0;
     cell->page->slice_ns = slice_ns;
     cell->page->is_tight = atomic_load(&cell->pot->is_tight);
     cell->page->word = CN_CELL_TURN;
@@ -290,8 +291,6 @@ static void go_on(struct cn_cell *cell)
  * is a report. */
 static enum outcome run_inside(struct cn_cell *cell, uint64_t slice_ns)
 {
-    uint32_t questions = 0;
-
     if (cell->is_stopped)
         go_on(cell);
     else
@@ -300,7 +299,7 @@ static enum outcome run_inside(struct cn_cell *cell, uint64_t slice_ns)
         enum outcome outcome = wait_for_baton(cell, slice_ns);
         if (outcome != REPORTED || !answer(cell))
             return outcome;
-        if (questions++ > QUESTIONS_MAX || (questions > 2 && is_past_grace(cell))) {
+        if (cell->questions++ > QUESTIONS_MAX || (cell->questions > 2 && is_past_grace(cell))) {
             put_down(cell);
             return GONE;
         }

@@ -81,6 +81,7 @@ struct cn_cell {
     struct cn_pot *pot;
     bool has_wait_set, is_watching, is_made;
     bool is_stopped;          /* in the middle of a turn, which it has made too long */
+    uint32_t questions;       /* asked in this turn, however often it was stopped */
     enum cn_cell_end end;
     int wait_status;
     _Atomic int kill_signal;
