@@ -51,23 +51,30 @@ static struct cn_watch *watch_new(struct cn_waiter *waiter)
     return NULL;
 }
 
+/* A moment that has passed. */
+#define AT_ONCE 1
+
+static void set_timer(struct cn_watch *watch, uint64_t moment)
+{
+    struct itimerspec when = {0};
+
+    if (moment == 0)
+        moment = AT_ONCE;
+    if (moment != UINT64_MAX)
+        when.it_value = (struct timespec){(time_t)(moment / NANOSECONDS),
+                                          (long)(moment % NANOSECONDS)};
+    (void)timerfd_settime(watch->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
 int cn_step_descriptor(struct cn_vm *vm)
 {
     struct cn_waiter *waiter = cn_vm_waiter(vm);
 
     if (vm->watch == NULL && waiter != NULL)
         vm->watch = watch_new(waiter);
+    if (vm->watch != NULL)
+        set_timer(vm->watch, AT_ONCE); /* the step that comes knows better */
     return vm->watch != NULL ? vm->watch->epoll : -1;
-}
-
-static void set_timer(struct cn_watch *watch, uint64_t moment)
-{
-    struct itimerspec when = {0};
-
-    if (moment != UINT64_MAX)
-        when.it_value = (struct timespec){(time_t)(moment / NANOSECONDS),
-                                          (long)(moment % NANOSECONDS)};
-    (void)timerfd_settime(watch->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 /* The wait set counts while calls are parked alone: otherwise it may be readable all the time. */
@@ -100,6 +107,8 @@ void cn_step_begin(struct cn_vm *vm, struct cn_func *const *calls, uint32_t coun
     cn_vm_enter(vm);
     (void)cn_vm_begin_next(vm);
     cn_vm_leave(vm);
+    if (vm->watch != NULL)
+        set_timer(vm->watch, AT_ONCE);
 }
 
 static uint64_t sum(uint64_t a, uint64_t b)
@@ -157,8 +166,8 @@ enum cn_turn cn_step_run(struct cn_vm *vm, uint64_t fuel, uint64_t ns, uint64_t 
     vm->step.is_under_way = false;
     if (turn == CN_TURN_AGAIN || turn == CN_TURN_OVER)
         *until_ns = 0;
-    else if (vm->watch != NULL)
-        watch_for(vm, turn, *until_ns);
+    if (vm->watch != NULL)
+        watch_for(vm, turn, turn == CN_TURN_OVER ? UINT64_MAX : *until_ns);
     if (turn == CN_TURN_OVER)
         cn_vm_finish(vm);
     else

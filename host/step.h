@@ -19,8 +19,8 @@ void cn_step_begin(struct cn_vm *vm, struct cn_func *const *calls, uint32_t coun
  * the descriptor below, too. After CN_TURN_OVER results stand on the thread's stack. */
 enum cn_turn cn_step_run(struct cn_vm *vm, uint64_t fuel, uint64_t ns, uint64_t *until_ns);
 
-/* A descriptor that is readable when the VM should be given a step though it waits. -1 when
- * descriptors are exhausted. */
+/* A descriptor that is readable when the VM should be given a step. -1 when descriptors are
+ * exhausted. */
 int cn_step_descriptor(struct cn_vm *vm);
 
 /* NULL is fine. */

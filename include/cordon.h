@@ -595,10 +595,11 @@ typedef struct cordon_step {
 CORDON_API cordon_state_t cordon_vm_step(cordon_vm_t *vm, uint64_t fuel, uint64_t ns,
                                          cordon_step_t *step);
 
-/* A descriptor for poll, epoll or uv_poll: after CORDON_WAIT it is readable when the VM is to be
- * given its next step: `until_ns` has come, something it waits for has happened, a host function
- * was completed, or its control wants something of it. After CORDON_AGAIN it means nothing. It
- * belongs to the VM: do not close it. -1 with CORDON_IO when descriptors are exhausted. */
+/* A descriptor for poll, epoll or uv_poll: readable when the VM is to be given its next step. That
+ * is at once when something was begun, and after CORDON_AGAIN; after CORDON_WAIT when `until_ns`
+ * has come, something it waits for has happened, a host function was completed, or its control
+ * wants something of it. It belongs to the VM: do not close it. -1 with CORDON_IO when descriptors
+ * are exhausted. */
 CORDON_API int cordon_vm_descriptor(cordon_vm_t *vm, cordon_error_t *error);
 
 /* How it ended, and up to `result_room` of what the function returned; then something else can be

@@ -159,6 +159,7 @@ def suites(quick):
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),
+        ('server-example', ['tests/embed/server.py', 'build'], True),
         ('library-tsan', ['tests/embed/tsan.py'], False),
         ('manual', ['tests/manual/run.py'], True),
         ('guide', ['tests/manual/guide.py', 'build'], True),

@@ -77,7 +77,8 @@ struct cn_heap {
 };
 
 /* The end of the grey list, so that every member's link is set. */
-static struct cn_object list_end;
+static const struct cn_object last_object;
+#define LIST_END ((struct cn_object *)(uintptr_t)&last_object)
 
 /* ------------------------------------------------------------------ blocks */
 
@@ -333,7 +334,7 @@ static bool mark_step(struct cn_heap *heap, int64_t *work)
 {
     while (*work > 0) {
         if (heap->scanned == NULL) {
-            if (heap->grey == &list_end)
+            if (heap->grey == LIST_END)
                 return true;
             heap->scanned = heap->grey;
             heap->grey = heap->scanned->link;
@@ -446,7 +447,7 @@ static void begin(struct cn_store *store)
 
     heap->types = store->types;
     heap->phase = ROOTS;
-    heap->grey = &list_end;
+    heap->grey = LIST_END;
     heap->scanned = NULL;
     heap->swept_class = 0;
     heap->swept = NULL;

@@ -80,6 +80,51 @@ def needs_nothing_else(build, _):
     expect(all(re.fullmatch(known, name) for name in needed), sorted(needed))
 
 
+# What would have the library meddle with the process that it is in: its output, its signals, its
+# end, its settings, and functions that keep something for all callers.
+MEDDLING = set('''exit _exit _Exit quick_exit abort atexit on_exit signal sigaction sigprocmask
+    raise printf __printf_chk vprintf puts putchar fprintf __fprintf_chk vfprintf fputs fputc fwrite
+    perror stdin stdout stderr setlocale setenv putenv unsetenv environ srand rand random strtok
+    localtime gmtime asctime ctime chdir fchdir umask alarm setitimer fork vfork system popen
+    longjmp __longjmp_chk sigaltstack dlopen'''.split())
+WRITABLE = ('.data', '.bss', '.tdata', '.tbss', '*COM*')
+BAD = '''
+#include <stdio.h>
+#include <stdlib.h>
+int count;
+static __thread int mine;
+void meddle(void);
+void meddle(void) { printf("%d", count++ + mine++); exit(1); }
+'''
+
+
+def meddling(library):
+    """Calls of such functions, and variables that can be written; the loader writes what is
+    .data.rel.ro, once."""
+    found = set()
+    for row in run('nm', library).splitlines():
+        name = row.split()[-1] if ' U ' in row else ''
+        found |= {name} & MEDDLING
+    for row in run('objdump', '-t', library).splitlines():
+        match = re.match(r'[0-9a-f]+ .{7} (\S+)\s+[0-9a-f]+ (?:\.hidden )?(\S+)$', row)
+        if match and match.group(1).startswith(WRITABLE) and \
+                not match.group(1).startswith('.data.rel.ro') and \
+                not match.group(2).startswith('.'):
+            found.add(match.group(2))
+    return found
+
+
+def leaves_the_process_alone(build, folder):
+    need('nm', 'objdump')
+    source, bad = os.path.join(folder, 'bad.c'), os.path.join(folder, 'bad.o')
+    with open(source, 'w', encoding='utf-8') as file:
+        file.write(BAD)
+    run('cc', '-fPIC', '-c', '-o', bad, source)
+    expect(meddling(bad) == {'printf', 'exit', 'count', 'mine'}, f'blind: {meddling(bad)}')
+    found = meddling(os.path.join(build, 'api', 'libcordon.a'))
+    expect(not found, f'the library meddles: {sorted(found)}')
+
+
 def install(build, folder):
     """Into a folder of its own; returns the environment in which pkg-config finds it."""
     if not os.path.isdir(os.path.join(folder, 'dest')):
@@ -186,8 +231,9 @@ def packages_install(build, folder):
     expect(not glob.glob(f'{root}/usr/**/libcordon*', recursive=True), 'it leaves something')
 
 
-CASES = (symbols, needs_nothing_else, installed_shared, installed_from_cxx, installed_static,
-         installed_command, subproject, packages, packages_install)
+CASES = (symbols, needs_nothing_else, leaves_the_process_alone, installed_shared,
+         installed_from_cxx, installed_static, installed_command, subproject, packages,
+         packages_install)
 
 
 def main():

@@ -90,6 +90,13 @@ static uint64_t run(struct world *world, uint64_t fuel)
     return used;
 }
 
+static bool is_readable(int descriptor, int ms)
+{
+    struct pollfd entry = {.fd = descriptor, .events = POLLIN};
+
+    return poll(&entry, 1, ms) == 1;
+}
+
 /* ------------------------------------------------------------------ the same */
 
 /* Some of everything: a start function, calls, branches, memory, bulk operations. */
@@ -216,13 +223,17 @@ Test(step, time_ends_a_step_too, .timeout = 20)
     open_world(&world, spins);
     make(&world);
     begin(&world, NULL);
+    int descriptor = cordon_vm_descriptor(world.vm, &world.error);
+    cr_expect(is_readable(descriptor, 10000), "the first step is due");
     cr_expect_eq(step(&world, ALL, 2 * MS), CORDON_AGAIN);
+    cr_expect(is_readable(descriptor, 10000), "so is the next");
     cr_expect_gt(world.step.fuel, 0);
     cr_expect_eq(step(&world, 1000, ALL), CORDON_AGAIN);
     cr_expect_leq(world.step.fuel, 1000);
     cr_expect_eq(step(&world, 0, ALL), CORDON_AGAIN);
     cordon_ctl_kill(cordon_vm_ctl(world.vm), 15);
     cr_expect_eq(step(&world, ALL, ALL), CORDON_OVER);
+    cr_expect_not(is_readable(descriptor, 0));
     cr_assert(cordon_vm_end(world.vm, NULL, 0, &world.result, &world.error));
     cr_expect_eq(world.result.end, CORDON_END_KILLED);
     begin(&world, NULL);
@@ -350,13 +361,6 @@ Test(step, says_what_is_used_wrongly, .timeout = 20)
 }
 
 /* ------------------------------------------------------------------ waiting */
-
-static bool is_readable(int descriptor, int ms)
-{
-    struct pollfd entry = {.fd = descriptor, .events = POLLIN};
-
-    return poll(&entry, 1, ms) == 1;
-}
 
 #define POLL                                                                                       \
     "(import \"wasi_snapshot_preview1\" \"poll_oneoff\""                                           \
