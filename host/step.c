@@ -166,6 +166,8 @@ enum cn_turn cn_step_run(struct cn_vm *vm, uint64_t fuel, uint64_t ns, uint64_t 
     vm->step.is_under_way = false;
     if (turn == CN_TURN_AGAIN || turn == CN_TURN_OVER)
         *until_ns = 0;
+    else
+        *until_ns = cn_vm_look_moment(vm, *until_ns);
     if (vm->watch != NULL)
         watch_for(vm, turn, turn == CN_TURN_OVER ? UINT64_MAX : *until_ns);
     if (turn == CN_TURN_OVER)

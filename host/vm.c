@@ -139,6 +139,14 @@ static bool shares_pot(const struct cn_vm *vm)
            atomic_load(&vm->account.pot->size) != CN_UNLIMITED;
 }
 
+uint64_t cn_vm_look_moment(const struct cn_vm *vm, uint64_t until_ns)
+{
+    uint64_t moment = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
+
+    return until_ns > moment && shares_pot(vm) && cn_wasi_watches_pressure(vm->wasi) ? moment
+                                                                                      : until_ns;
+}
+
 static void wait_until(struct cn_vm *vm, enum cn_turn turn, uint64_t until_ns)
 {
     bool is_new = vm->waiter == NULL;
@@ -153,8 +161,7 @@ static void wait_until(struct cn_vm *vm, enum cn_turn turn, uint64_t until_ns)
     if (is_new)
         return; /* who had news before there was a waiter has interrupted nobody: look again */
     uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
-    if (until_ns > now + LOOK_NS && shares_pot(vm) && cn_wasi_watches_pressure(vm->wasi))
-        until_ns = now + LOOK_NS;
+    until_ns = cn_vm_look_moment(vm, until_ns);
     int fd = turn == CN_TURN_PARKED && vm->wasi != NULL ? cn_wasi_wait_set(vm->wasi) : -1;
     if (until_ns > now)
         cn_waiter_wait(waiter, fd, until_ns == UINT64_MAX ? UINT64_MAX : until_ns - now);

@@ -140,6 +140,10 @@ void cn_vm_finish(struct cn_vm *vm);
  * by returning. */
 bool cn_vm_begin_next(struct cn_vm *vm);
 
+/* When a VM without a seat, which waits until then, should look at the latest: what others leave
+ * it of the host's memory it is not told. */
+uint64_t cn_vm_look_moment(const struct cn_vm *vm, uint64_t until_ns);
+
 /* What it waits with, made when it is first asked for; NULL when descriptors are exhausted. */
 struct cn_waiter *cn_vm_waiter(struct cn_vm *vm);
 

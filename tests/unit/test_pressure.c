@@ -1,5 +1,6 @@
 /* Memory pressure: when it begins and ends, and how guests are told, in processes and threads of
  * their own and on a host's workers. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -399,6 +400,28 @@ Test(pressure, of_the_hosts_total_is_told_to_a_vm_without_workers, .timeout = 20
     cr_expect_eq(lone.result.end, CORDON_END_EXIT);
     cr_expect_eq(lone.result.exit_code, CN_PRESSURE_HOST);
     cordon_vm_free(lone.vm);
+    cordon_module_free(module);
+    world_release(&world);
+}
+
+Test(pressure, of_the_hosts_total_is_told_to_a_vm_in_steps, .timeout = 20)
+{
+    struct world world;
+    cordon_module_t *module;
+    cordon_result_t result;
+    world_init(&world, 0);
+    cordon_host_total(world.host, 64 << 20);
+    cordon_vm_t *vm = vm_of(&world, waits, &module);
+    struct pollfd entry = {.fd = cordon_vm_descriptor(vm, &world.error), .events = POLLIN};
+
+    cr_assert(cordon_vm_begin(vm, NULL, NULL, 0, &world.error));
+    cr_expect_eq(cordon_vm_step(vm, CORDON_UNLIMITED, CORDON_UNLIMITED, NULL), CORDON_WAIT);
+    cordon_host_total(world.host, 64 << 10);
+    cr_expect_eq(poll(&entry, 1, 10000), 1, "nobody tells it");
+    cr_expect_eq(cordon_vm_step(vm, CORDON_UNLIMITED, CORDON_UNLIMITED, NULL), CORDON_OVER);
+    cr_assert(cordon_vm_end(vm, NULL, 0, &result, &world.error));
+    cr_expect_eq(result.exit_code, CN_PRESSURE_HOST);
+    cordon_vm_free(vm);
     cordon_module_free(module);
     world_release(&world);
 }
