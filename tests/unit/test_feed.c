@@ -180,7 +180,6 @@ static void throttle(struct world *world, uint32_t workers)
     }
     pthread_join(thread, NULL);
     expect_a_copy(world);
-    cr_expect_gt(world->laters, 20, "it had to wait %d times", world->laters);
     close_world(world);
 }
 
