@@ -1,4 +1,5 @@
 /* How a run ended, in words and numbers for the outside. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,7 +100,7 @@ void cn_api_result(struct cordon_vm *vm, cordon_result_t *result)
 {
     const struct cn_end *end = &vm->vm.end;
 
-    memset(result, 0, sizeof *result);
+    memset(result, 0, offsetof(cordon_result_t, frames)); /* none yet */
     result->quota = CORDON_QUOTA_COUNT;
     switch (end->kind) {
     case CN_END_NONE:

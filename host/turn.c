@@ -366,7 +366,9 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
     return turn;
 }
 
-/* ------------------------------------------------------------------ beneath host functions */
+/* ------------------------------------------------------------------ short calls */
+
+#define BRIEF_CALLS 256
 
 /* A part of a slice, as between two looks at the clocks. */
 static int64_t next_part(struct cn_vm *vm)
@@ -378,6 +380,46 @@ static int64_t next_part(struct cn_vm *vm)
         part = due;
     return part < slice ? part : slice;
 }
+
+static bool has_limits_of_time(const struct cn_vm *vm)
+{
+    const uint64_t *limit = vm->account.limit;
+
+    return limit[CN_QUOTA_TIMEOUT] != CN_UNLIMITED || limit[CN_QUOTA_CPU_TIME] != CN_UNLIMITED ||
+           limit[CN_QUOTA_CPUS] != CN_UNLIMITED;
+}
+
+/* Whether nobody wants anything else of it. */
+static bool may_be_brief(struct cn_vm *vm)
+{
+    return ++vm->brief_calls % BRIEF_CALLS != 0 && !vm->preempt_everywhere &&
+           !has_limits_of_time(vm) && vm->first_task.next == &vm->first_task &&
+           atomic_load(&vm->asked_limits) == 0 && atomic_load(&vm->kill_signal) == 0 &&
+           !atomic_load(&vm->is_paused);
+}
+
+bool cn_vm_call_briefly(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                        bool *has_begun)
+{
+    uint64_t used = 0;
+
+    *has_begun = !vm->is_working && may_be_brief(vm);
+    if (!*has_begun)
+        return false;
+    cn_vm_begin_call(vm, func, arguments);
+    if (vm->end.kind != CN_END_NONE)
+        return true;
+    vm->slice_ns = CN_SLICE_NS;
+    vm->thread->stops_at_host_call = true;
+    enum cn_stop stop = func->instance != NULL ? run_part(vm, next_part(vm), &used) : CN_STOP_YIELD;
+    vm->thread->stops_at_host_call = false;
+    vm->cpu_before_ns += used * CN_SLICE_NS / (uint64_t)vm->pace.fuel_per_slice;
+    if (stop != CN_STOP_YIELD)
+        after_stop(vm, stop);
+    return vm->end.kind != CN_END_NONE;
+}
+
+/* ------------------------------------------------------------------ beneath host functions */
 
 /* A look at the clocks before many short calls cost much more than they seem to: each counts as
  * a sixteenth of a part besides what it uses. */

@@ -17,6 +17,14 @@ enum cn_turn {
  * of a call that cn_vm_begin has begun. */
 enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns);
 
+/* Makes a call that is short without a look at any clock, where nothing limits the VM's time: true
+ * when that was all of it, as vm->end says. Else it has begun, or not yet, as *has_begun says, and
+ * goes on in turns: before the first host call, or after some 5 us. The CPU time is taken to be
+ * what such fuel usually costs; now and then a call is made in turns from the beginning, so that
+ * others see the figures. */
+bool cn_vm_call_briefly(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                        bool *has_begun);
+
 /* Holds the VM to what its quotas say of the rate of CPU time now. */
 void cn_vm_set_bucket(struct cn_vm *vm);
 

@@ -91,20 +91,25 @@ uint64_t cn_vm_cpu_ns(const struct cn_vm *vm)
 
 /* ------------------------------------------------------------------ calls */
 
-void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments)
+void cn_vm_begin_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments)
 {
-    if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
-        return;
-    vm->end = (struct cn_end){0};
+    vm->end.kind = CN_END_NONE;
     vm->wall_end_ns = 0;
     vm->parked_count -= vm->first_task.is_parked;
     vm->first_task.is_parked = false;
     vm->task = &vm->first_task;
     vm->thread = vm->first_task.thread;
-    cn_vm_set_bucket(vm);
     enum cn_status status = cn_thread_call(vm->thread, func, arguments);
     if (status != CN_OK)
         cn_vm_end_by_status(vm, status);
+}
+
+void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments)
+{
+    if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
+        return;
+    cn_vm_set_bucket(vm);
+    cn_vm_begin_call(vm, func, arguments);
 }
 
 bool cn_vm_begin_next(struct cn_vm *vm)
@@ -172,9 +177,13 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
 {
     if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
         return;
-    if (!vm->is_working)
+    bool has_begun, was_brief = cn_vm_call_briefly(vm, func, arguments, &has_begun);
+    if (!was_brief && !vm->is_working)
         cn_vm_enter(vm);
-    cn_vm_begin(vm, func, arguments);
+    if (!has_begun)
+        cn_vm_begin(vm, func, arguments);
+    else if (!was_brief)
+        cn_vm_set_bucket(vm);
     while (vm->end.kind == CN_END_NONE) {
         uint64_t until_ns;
         enum cn_turn turn = cn_vm_turn(vm, CN_SLICE_NS, &until_ns);
@@ -184,5 +193,6 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
     }
     if (vm->end.kind == CN_END_DONE && results != NULL)
         memcpy(results, vm->thread->stack, func->type->result_slots * sizeof *results);
-    cn_vm_finish(vm);
+    if (!was_brief || vm->end.kind != CN_END_DONE)
+        cn_vm_finish(vm);
 }

@@ -92,6 +92,7 @@ struct cn_vm {
     uint64_t cpu_before_ns;        /* what was used before that */
     bool is_working;
     bool is_held;                  /* as of its last turn: see cn_figures */
+    uint32_t brief_calls;          /* so many were tried without a look at the clocks */
     struct cn_end end;
 
     struct cn_seat seat;           /* in `pool`, while it is started */
@@ -136,6 +137,8 @@ bool cn_vm_give_back(struct cn_vm *vm, uint64_t until_ns);
  * cn_vm_finish comes after its end. After another end than DONE nothing runs any more. */
 void cn_vm_begin(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments);
 void cn_vm_finish(struct cn_vm *vm);
+/* cn_vm_begin without the clocks, of a VM that has not ended. */
+void cn_vm_begin_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments);
 /* Begins the next of vm->calls; false when the last one is over, or one has ended otherwise than
  * by returning. */
 bool cn_vm_begin_next(struct cn_vm *vm);

@@ -551,6 +551,8 @@ CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
                                  cordon_value_t *results, uint32_t result_room,
                                  cordon_result_t *result, cordon_error_t *error);
 
+/* What it has used so far. The CPU time of calls that are over within some 5 us, call no host
+ * function and have no limit of time or of its rate is not measured, but taken from their fuel. */
 CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
 
 /* ------------------------------------------------------------------ in steps
@@ -754,7 +756,8 @@ CORDON_API void cordon_ctl_resume(cordon_ctl_t *ctl);
 CORDON_API bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64_t value);
 /* The function that is standard stream `number` (cordon_config_input) is worth calling again. */
 CORDON_API void cordon_ctl_go_on(cordon_ctl_t *ctl, int number);
-/* The figures as they were at the end of the guest's last slice. */
+/* The figures as they were at the end of the guest's last slice; of calls that take a few
+ * microseconds each, of one in 256. */
 CORDON_API void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats);
 
 /* ------------------------------------------------------------------ the process's own sandbox */

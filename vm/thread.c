@@ -357,6 +357,15 @@ static bool tail_call_instance(struct cn_thread *thread, const struct cn_func *f
     return true;
 }
 
+/* Where the layer above wants to look at the clocks before anything of the host's runs. */
+static enum cn_stop stop_at_host_call(struct cn_thread *thread)
+{
+    bool stops = thread->stops_at_host_call;
+
+    thread->stops_at_host_call = false;
+    return stops ? CN_STOP_YIELD : CN_STOP_DONE;
+}
+
 static enum cn_stop start_call(struct cn_thread *thread, bool is_tail_call)
 {
     const struct cn_func *func = thread->host_call;
@@ -364,7 +373,7 @@ static enum cn_stop start_call(struct cn_thread *thread, bool is_tail_call)
     thread->is_tail_call = is_tail_call;
     thread->host_call_tried = false;
     if (func->instance == NULL)
-        return CN_STOP_DONE;
+        return stop_at_host_call(thread);
     thread->host_call = NULL;
     bool linked = is_tail_call ? tail_call_instance(thread, func) : call_instance(thread, func);
     thread->is_tail_call = false;

@@ -95,6 +95,7 @@ struct cn_thread {
     uint32_t tail_header;       /* header slot of the frame that a tail call replaces */
     bool host_call_tried;       /* the call has been made and has to be made again */
     bool is_tail_call;          /* the host call replaces its caller's frame */
+    bool stops_at_host_call;    /* CN_STOP_YIELD before the next one is made, and then no more */
     struct cn_call_state call_state;
     struct cn_table *growing;   /* table.grow is under way: it is filled up to grown_to */
     uint32_t grown_to;

@@ -1,6 +1,6 @@
 /* What cordon.h says of threads, for ThreadSanitizer: VMs of one module in threads of their own,
  * their controls in other hands meanwhile, and pointers to their functions that are called from
- * threads where they must not be. A program of its own, because Criterion does not run under TSan. */
+ * threads where they must not be. A program of its own: Criterion does not run under TSan. */
 #include <cordon.h>
 #include <pthread.h>
 #include <stdatomic.h>
