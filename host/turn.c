@@ -343,6 +343,14 @@ static enum cn_turn next_turn(struct cn_vm *vm, uint64_t *until_ns)
     return vm->parked_count > 0 ? CN_TURN_PARKED : CN_TURN_WAIT;
 }
 
+/* Another thread may have the next turn. Calls of a function from outside are turns, too, and much
+ * shorter than this takes. */
+static void wipe_stack(struct cn_vm *vm)
+{
+    if (vm->wasi != NULL && cn_wasi_was_entered(vm->wasi))
+        cn_wipe_stack();
+}
+
 enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
 {
     enum cn_turn turn = CN_TURN_WAIT;
@@ -354,7 +362,7 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
     if (*until_ns == 0) {
         if (find_task(vm, until_ns)) {
             after_stop(vm, run_slice(vm));
-            cn_wipe_stack(); /* another thread may have the next turn */
+            wipe_stack(vm);
         }
         turn = next_turn(vm, until_ns);
     }

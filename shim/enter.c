@@ -28,6 +28,7 @@ enum cn_status cn_wasi_enter(struct cn_thread *thread, void *env, union cn_slot 
         .iovecs = iovecs,
     };
 
+    binding->wasi->was_entered = true;
     enum cn_errno error = take_all(row, slots, &call, &taken);
     if (error == CN_E_SUCCESS)
         error = row->call(&call);

@@ -38,6 +38,7 @@ struct cn_wasi {
     struct cn_tolls tolls;
     struct cn_wait wait;
     struct cn_wasi_stats stats;
+    bool was_entered;        /* since somebody asked */
     uint32_t pressure;       /* at the last look */
     uint32_t pressure_known; /* when parked calls were last made again for it */
     uint64_t salt[2];        /* hides the host's device and inode numbers */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/wipe.h"
+
 #define ENTRIES_MAX 4000000u
 #define LEVELS_FIRST 64u
 

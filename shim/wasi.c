@@ -401,6 +401,14 @@ bool cn_wasi_watches_pressure(const struct cn_wasi *wasi)
     return wasi->fds.pressure_count > 0;
 }
 
+bool cn_wasi_was_entered(struct cn_wasi *wasi)
+{
+    bool was_entered = wasi->was_entered;
+
+    wasi->was_entered = false;
+    return was_entered;
+}
+
 bool cn_wasi_has_news(struct cn_wasi *wasi)
 {
     return cn_wasi_watches_pressure(wasi) && cn_wasi_pressure(wasi) != wasi->pressure_known;

@@ -93,6 +93,9 @@ bool cn_wasi_watches_pressure(const struct cn_wasi *wasi);
  * descriptor of the host's tells of that. */
 bool cn_wasi_has_news(struct cn_wasi *wasi);
 
+/* Whether calls were made since this was asked last: they leave paths and texts on the stack. */
+bool cn_wasi_was_entered(struct cn_wasi *wasi);
+
 /* The counters, as they are now. */
 struct cn_wasi_stats cn_wasi_stats(const struct cn_wasi *wasi);
 
