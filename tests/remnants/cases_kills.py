@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -67,6 +68,38 @@ def a_killed_run_leaves_order(bench):
     assert _mounts() == mounts
 
 
+def _groups_of(pids):
+    """Control groups that hosts have left. Others' come and go meanwhile."""
+    beginnings = tuple(f"cordon-{pid}-" for pid in pids)
+    return [os.path.join(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup")
+            for name in names if name.startswith(beginnings)]
+
+
+def a_killed_beginning_leaves_order(bench):
+    """A store that somebody was about to make: the next one makes it."""
+    store, key = bench.folder / "begun-store", bench.folder / "begun.key"
+    where = ("--store", store, "--key-file", key, "--key-on-same-disk")
+    ends = {"made": 0, "not made": 0}
+    start = time.monotonic()
+    bench.run("volume", "create", *where, "web")
+    usual = time.monotonic() - start
+    for number in range(200 if bench.is_long else 20):
+        shutil.rmtree(store, ignore_errors=True)
+        key.unlink(missing_ok=True)
+        with started(bench.cordon, "volume", "create", *where, "web",
+                     stderr=subprocess.DEVNULL) as child:
+            time.sleep(bench.random.random() * usual * 1.2)
+            child.send_signal(signal.SIGKILL)
+        listed = bench.run("volume", "ls", *where, code=None)
+        assert listed.returncode == 0, (number, listed)
+        ends["made" if "web" in listed.stdout else "not made"] += 1
+        if "web" not in listed.stdout:
+            bench.run("volume", "create", *where, "web")
+        checked = bench.run("volume", "check", *where)
+        assert "web: sound" in checked.stdout, (number, checked)
+    print(f"    {ends}")
+
+
 class _Host:
     def __init__(self, bench, folder, words):
         self.bench, self.path = bench, bench.folder / "kill.sock"
@@ -117,8 +150,7 @@ def a_killed_host_leaves_order(bench):
         with _Host(bench, folder, "hold, '-'") as host:
             wait_for("the next one", host.row)
             assert host.books() == _usage(folder), (number, host.books(), _usage(folder))
-            left = [str(path) for pid in dead[-3:]
-                    for path in pathlib.Path("/sys/fs/cgroup").rglob(f"cordon-{pid}-*")]
+            left = _groups_of(dead[-3:])
             assert not left, left
             host.process.terminate()
             assert host.process.wait(30) in (0, 143), host.process.returncode
