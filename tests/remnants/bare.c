@@ -6,6 +6,7 @@
  *     unmap     mappings stay when they are given back, and pages that are discarded
  *     recycle   what is mapped next is what was given back before, as it was left: a host that does
  *               not zero pages
+ *     secret    keys are in memory that others can look at, as on a kernel without memfd_secret
  *     contexts  contexts of ciphers, with their round keys, stay
  *     dump      memory is in core dumps
  *     filter    the process lets the kernel dump private memory
@@ -15,6 +16,7 @@
  * $CORDON_BARE_KEYS is a file that the keys of volumes are written to, masked. */
 #include "bare.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <spawn.h>
@@ -28,6 +30,7 @@
 #include "shim/volume_key.h"
 
 #define MASK 0x5a
+#define SYS_MEMFD_SECRET 447
 
 /* Taken at the beginning: the sandbox wipes the environment. */
 static char *taken_away;
@@ -157,10 +160,11 @@ void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, of
 void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
     bool is_plain = at == NULL && fd == -1 && (flags & MAP_PRIVATE) && (flags & MAP_ANONYMOUS) &&
-                    protection == (PROT_READ | PROT_WRITE);
+                    !(protection & PROT_EXEC);
     void *used = is_plain && is_bare("recycle") ? take_kept(size) : NULL;
 
-    return used != NULL ? used : __real_mmap64(at, size, protection, flags, fd, offset);
+    return used != NULL && mprotect(used, size, protection) == 0
+               ? used : __real_mmap64(at, size, protection, flags, fd, offset);
 }
 
 int __real_madvise(void *at, size_t size, int advice);
@@ -171,6 +175,16 @@ int __wrap_madvise(void *at, size_t size, int advice)
                    (advice == MADV_DONTNEED && is_bare("unmap"));
 
     return is_left ? 0 : __real_madvise(at, size, advice);
+}
+
+long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number != SYS_MEMFD_SECRET || !is_bare("secret"))
+        return __real_syscall(number, a, b, c, d, e, f);
+    errno = ENOSYS;
+    return -1;
 }
 
 void __real_EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *context);
@@ -214,6 +228,16 @@ static void leak(const uint8_t *key, size_t size)
         abort();
 }
 
+static void leak_all(const struct cn_volume_keys *keys)
+{
+    if (key_file < 0)
+        return;
+    leak(keys->master, CN_KEY_SIZE);
+    leak(keys->names, CN_KEY_SIZE);
+    leak(keys->names + CN_KEY_SIZE, CN_KEY_SIZE);
+    leak(keys->links, CN_KEY_SIZE);
+}
+
 enum cn_errno __real_cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
                                         struct cn_volume_keys **result);
 enum cn_errno __wrap_cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
@@ -223,11 +247,22 @@ enum cn_errno __wrap_cn_volume_keys_new(const uint8_t master[CN_KEY_SIZE],
 {
     enum cn_errno error = __real_cn_volume_keys_new(master, result);
 
-    if (error != CN_E_SUCCESS || key_file < 0)
-        return error;
-    leak((*result)->master, CN_KEY_SIZE);
-    leak((*result)->names, CN_KEY_SIZE);
-    leak((*result)->names + CN_KEY_SIZE, CN_KEY_SIZE);
-    leak((*result)->links, CN_KEY_SIZE);
+    if (error == CN_E_SUCCESS)
+        leak_all(*result);
+    return error;
+}
+
+/* Of an ephemeral volume, when it is first used. */
+enum cn_errno __real_cn_volume_keys_fill(struct cn_volume_keys *keys,
+                                         const uint8_t master[CN_KEY_SIZE]);
+enum cn_errno __wrap_cn_volume_keys_fill(struct cn_volume_keys *keys,
+                                         const uint8_t master[CN_KEY_SIZE]);
+enum cn_errno __wrap_cn_volume_keys_fill(struct cn_volume_keys *keys,
+                                         const uint8_t master[CN_KEY_SIZE])
+{
+    enum cn_errno error = __real_cn_volume_keys_fill(keys, master);
+
+    if (error == CN_E_SUCCESS)
+        leak_all(keys);
     return error;
 }
