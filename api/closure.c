@@ -7,7 +7,8 @@
 
 #define PAGE ((size_t)4096)
 #define ROOM ((size_t)64)
-#define PER_PAGE (PAGE / ROOM)
+/* The first place stays empty: checkers of function types look at what stands before a function. */
+#define PER_PAGE (PAGE / ROOM - 1)
 
 _Static_assert(sizeof(ffi_closure) <= ROOM, "a closure has room");
 
@@ -110,8 +111,8 @@ static struct cn_closure *take(struct cn_closures *closures, cordon_error_t *err
         page = closures->pages;
     }
     closure = &page->closures[page->used];
-    closure->code = (cordon_c_fn)(uintptr_t)(page->code + ROOM * page->used);
     page->used++;
+    closure->code = (cordon_c_fn)(uintptr_t)(page->code + ROOM * page->used);
     return closure;
 }
 

@@ -304,7 +304,7 @@ Test(nested, time_is_up_beneath_the_c_frames_too)
     for (int quota = 0; quota < 2; quota++) {
         struct api api;
         open_guest(&api);
-        cordon_config_limit(api.config, quota == 0 ? CORDON_TIMEOUT : CORDON_CPU_TIME, 20000000,
+        cordon_config_limit(api.config, quota == 0 ? CORDON_TIMEOUT : CORDON_CPU_TIME, 300000000,
                             &api.error);
         api_start(&api);
         call(&api, "spin", 3);
