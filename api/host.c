@@ -22,6 +22,7 @@ cordon_host_t *cordon_host_new(cordon_error_t *error)
     host->memory_limit = host->pot.size = CORDON_UNLIMITED;
     cn_pends_init(&host->pends, cn_api_answer_dropped);
     cn_closures_init(&host->closures);
+    cn_stock_init(&host->stock);
     return host;
 }
 
@@ -32,6 +33,7 @@ void cordon_host_free(cordon_host_t *host)
     cn_pool_free(host->pool);
     cn_pends_release(&host->pends);
     cn_closures_release(&host->closures);
+    cn_stock_release(&host->stock);
     if (host->has_fences)
         cn_fences_close(&host->fences);
     cn_free(cn_heap, host, sizeof *host);

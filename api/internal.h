@@ -12,6 +12,7 @@
 #include "include/cordon.h"
 #include "loader/buffer.h"
 #include "loader/translate.h"
+#include "vm/stock.h"
 
 struct cn_sign;
 
@@ -19,6 +20,7 @@ struct cordon_host {
     cordon_translation_t translation;
     uint64_t memory_limit; /* for loading one module */
     struct cn_pot pot;     /* memory of all its VMs */
+    struct cn_stock stock; /* mappings that they have done with */
     struct cn_pool *pool;  /* NULL until cordon_host_start */
     struct cn_pends pends; /* host functions of its VMs that are answered later */
     struct cn_fences fences;

@@ -122,6 +122,7 @@ static bool make(struct cordon_vm *vm, cordon_module_t *module, const cordon_con
     cause.status = cn_store_new(&inner->store, &inner->account);
     if (cause.status != CN_OK)
         return cn_api_fail_with(error, &cause);
+    inner->store->stock = &vm->host->stock;
     inner->store->move_on_grow = config->move_on_grow;
     cn_heap_collect_always(inner->store, config->collect_everywhere);
     if (!cn_api_give_offers(vm, error))

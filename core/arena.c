@@ -2,7 +2,9 @@
 
 #include <stdint.h>
 
+/* A chunk is twice as large as the one before, up to this. */
 #define CHUNK_SIZE (32u * 1024)
+#define CHUNK_FIRST 1024u
 #define ALIGNMENT ((size_t)16)
 
 struct cn_arena_chunk {
@@ -55,6 +57,16 @@ static void *alloc_apart(struct cn_arena *arena, size_t size)
     return chunk + 1;
 }
 
+/* With room for a piece of that size, which is none that is put apart. */
+static size_t next_size(const struct cn_arena *arena, size_t size)
+{
+    size_t next = arena->chunks != NULL ? 2 * arena->chunks->size : CHUNK_FIRST;
+
+    while (next < size + sizeof(struct cn_arena_chunk))
+        next *= 2;
+    return next < CHUNK_SIZE ? next : CHUNK_SIZE;
+}
+
 void *cn_arena_alloc(struct cn_arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
@@ -64,7 +76,7 @@ void *cn_arena_alloc(struct cn_arena *arena, size_t size)
         return alloc_apart(arena, size);
 
     if (arena->chunks == NULL || arena->chunks->size - arena->used < size) {
-        struct cn_arena_chunk *chunk = new_chunk(arena, CHUNK_SIZE);
+        struct cn_arena_chunk *chunk = new_chunk(arena, next_size(arena, size));
         if (chunk == NULL)
             return NULL;
         chunk->next = arena->chunks;

@@ -266,6 +266,15 @@ static enum cn_status give_listener(struct cn_wasi *wasi, int host, struct cn_er
     return CN_OK;
 }
 
+/* Where nothing is granted there is nothing whose numbers it would hide. */
+static enum cn_status draw_salt(struct cn_wasi *wasi, struct cn_error *error)
+{
+    if (wasi->account->used[CN_QUOTA_FDS] > 0 &&
+        getrandom(wasi->salt, sizeof wasi->salt, 0) != sizeof wasi->salt)
+        return cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
+    return CN_OK;
+}
+
 static enum cn_status give_all(struct cn_wasi *wasi, const struct cn_wasi_config *config,
                                struct cn_error *error)
 {
@@ -280,6 +289,7 @@ static enum cn_status give_all(struct cn_wasi *wasi, const struct cn_wasi_config
         if (cn_fd_get(&wasi->fds, i)->host < 0)
             cn_fd_close(&wasi->fds, i);
     }
+    CN_TRY(draw_salt(wasi, error));
     wasi->first_listener = 3 + config->dir_count;
     wasi->listener_count = config->listener_count;
     return CN_OK;
@@ -294,8 +304,6 @@ static enum cn_status bind_rows(struct cn_wasi *wasi, struct cn_error *error)
                        "the memory quota has no room for the system calls");
     for (uint32_t i = 0; i < cn_import_row_count; i++)
         wasi->bindings[i] = (struct cn_binding){wasi, &cn_import_rows[i]};
-    if (getrandom(wasi->salt, sizeof wasi->salt, 0) != sizeof wasi->salt)
-        return cn_fail(error, CN_IO, CN_NO_OFFSET, "the host gives no random numbers");
     return CN_OK;
 }
 

@@ -32,6 +32,15 @@ static const uint16_t cell_sizes[] = {24,  32,  40,  48,  56,  64,   80,   96,  
                                       640, 768, 896, 1024, 1280, 1536, 2048};
 #define CLASS_COUNT (sizeof cell_sizes / sizeof cell_sizes[0])
 
+/* By eighths of a size, rounded up. */
+static const uint8_t class_of[SMALL_MAX / 8 + 1] = {
+    [0 ... 3] = 0, [4] = 1, [5] = 2, [6] = 3, [7] = 4, [8] = 5, [9 ... 10] = 6, [11 ... 12] = 7,
+    [13 ... 14] = 8, [15 ... 16] = 9, [17 ... 20] = 10, [21 ... 24] = 11, [25 ... 28] = 12,
+    [29 ... 32] = 13, [33 ... 40] = 14, [41 ... 48] = 15, [49 ... 56] = 16, [57 ... 64] = 17,
+    [65 ... 80] = 18, [81 ... 96] = 19, [97 ... 112] = 20, [113 ... 128] = 21, [129 ... 160] = 22,
+    [161 ... 192] = 23, [193 ... 256] = 24,
+};
+
 struct block {
     struct block *next;         /* of the class */
     struct block *next_partial; /* with free cells */
@@ -56,7 +65,6 @@ struct cn_heap {
     struct block *blocks[CLASS_COUNT];
     struct block *partial[CLASS_COUNT];
     struct large *larges;
-    uint8_t class_of[SMALL_MAX / 8 + 1];
 
     uint64_t live, allocated, threshold;
     uint64_t objects, collections, steps;
@@ -81,17 +89,6 @@ static const struct cn_object last_object;
 #define LIST_END ((struct cn_object *)(uintptr_t)&last_object)
 
 /* ------------------------------------------------------------------ blocks */
-
-static void make_classes(struct cn_heap *heap)
-{
-    uint32_t class = 0;
-
-    for (uint32_t size = 0; size <= SMALL_MAX; size += 8) {
-        if (size > cell_sizes[class])
-            class++;
-        heap->class_of[size / 8] = (uint8_t)class;
-    }
-}
 
 static struct cn_object *cell_at(struct block *block, uint32_t number)
 {
@@ -156,7 +153,7 @@ static void free_block(struct cn_store *store, struct block *block)
 static struct cn_object *new_small(struct cn_store *store, uint32_t size)
 {
     struct cn_heap *heap = store->heap;
-    uint32_t class = heap->class_of[(size + 7) / 8];
+    uint32_t class = class_of[(size + 7) / 8];
     struct block *block = heap->partial[class];
 
     if (block == NULL && (block = new_block(store, class)) == NULL)
@@ -613,7 +610,6 @@ enum cn_status cn_heap_open(struct cn_store *store)
     heap->types = store->types;
     heap->threshold = THRESHOLD_MIN;
     heap->is_fresh = true;
-    make_classes(heap);
     store->heap = heap;
     return CN_OK;
 }

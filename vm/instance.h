@@ -23,6 +23,7 @@ struct cn_thread;
 struct cn_instance;
 struct cn_heap;
 struct cn_handle;
+struct cn_stock;
 
 /* A function of the host. The arguments stand in slots[0...], one slot each (an i32 in the low
  * half, the upper half zero), a v128 in two; results are written to slots[0...] in the same form.
@@ -131,6 +132,7 @@ struct cn_instance {
 struct cn_store {
     struct cn_account *account;
     struct cn_allocator allocator; /* charged to the account */
+    struct cn_stock *stock;     /* where its mappings come from, or NULL */
     struct cn_instance *instances;
     struct cn_type_registry *types;
     struct cn_host_func *hosts;

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "vm/pages.h"
+#include "vm/stock.h"
 #include "vm/store.h"
 
 /* What a memory of that many bytes takes of the host, and is charged: whole pages of the host's,
@@ -46,7 +47,7 @@ enum cn_status cn_memory_init(struct cn_store *store, struct cn_memory *memory,
     uint64_t size = type->limits.min << type->page_log2, room = footprint(size);
     if (cn_account_charge(store->account, CN_QUOTA_MEMORY, room) != CN_OK)
         return cn_store_no_room(store, error, what, room);
-    void *base = cn_pages_map(room);
+    void *base = cn_stock_take(store->stock, room);
     if (base == NULL) {
         cn_account_refund(store->account, CN_QUOTA_MEMORY, room);
         return cn_fail(error, CN_NO_MEMORY, CN_NO_OFFSET,
@@ -67,7 +68,10 @@ static void drop_grave(struct cn_memory *memory)
 bool cn_memory_give_back(struct cn_store *store, struct cn_memory *memory, uint64_t most)
 {
     uint64_t room = footprint(memory->size);
-    uint64_t left = cn_pages_shrink(memory->base, room, most);
+    uint64_t left = room > most ? cn_pages_shrink(memory->base, room, most) : 0;
+
+    if (left == 0 && room > 0)
+        cn_stock_give(store->stock, memory->base, room);
 
     cn_account_refund(store->account, CN_QUOTA_MEMORY, room - left);
     memory->size = left;
@@ -112,7 +116,7 @@ static void *move_away(struct cn_memory *memory, uint64_t size)
 static void *remap(const struct cn_store *store, struct cn_memory *memory, uint64_t size)
 {
     if (memory->size == 0)
-        return cn_pages_map(size);
+        return cn_stock_take(store->stock, size);
     bool may_move = store->pins == 0;
     if (store->move_on_grow && may_move)
         return move_away(memory, size);

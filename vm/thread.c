@@ -8,6 +8,7 @@
 #include "vm/exception.h"
 #include "vm/heap.h"
 #include "vm/pages.h"
+#include "vm/stock.h"
 
 /* A stack begins with this much of its room in use and doubles; what is in use is charged. */
 #define STACK_FIRST ((size_t)64 * 1024)
@@ -42,12 +43,15 @@ static size_t whole_stack(uint64_t size)
 }
 
 /* Address space, the beginning of which can be used; if there is any, more than is needed now. */
-static void *map_stack(size_t size, size_t *room)
+static void *map_stack(struct cn_stock *stock, size_t size, size_t *room)
 {
     const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
     *room = size > STACK_ROOM ? size : STACK_ROOM;
-    void *stack = mmap(NULL, *room, PROT_NONE, how, -1, 0);
+    void *stack = cn_stock_find(stock, *room);
+    if (stack != NULL)
+        return stack;
+    stack = mmap(NULL, *room, PROT_NONE, how, -1, 0);
     if (stack == MAP_FAILED && *room > size) {
         *room = size;
         stack = mmap(NULL, size, PROT_NONE, how, -1, 0);
@@ -73,7 +77,7 @@ enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
         cn_free(store->allocator, thread, sizeof *thread);
         return CN_NO_MEMORY;
     }
-    void *stack = map_stack(whole_stack(stack_size), &room);
+    void *stack = map_stack(store->stock, whole_stack(stack_size), &room);
     if (stack == NULL) {
         cn_account_refund(store->account, CN_QUOTA_MEMORY, STACK_FIRST);
         cn_free(store->allocator, thread, sizeof *thread);
@@ -99,11 +103,30 @@ static size_t stack_in_use(const struct cn_thread *thread)
     return (size_t)((const uint8_t *)thread->stack_end - (const uint8_t *)thread->stack);
 }
 
+/* Gives the stack to others as it was when it was new; false when it is not worth that. */
+static bool keep_stack(struct cn_thread *thread)
+{
+    struct cn_stock *stock = thread->store->stock;
+
+    /* One that has grown is not; and nothing else that is kept is so large. */
+    if (stock == NULL || thread->stack_room < STACK_ROOM || stack_in_use(thread) != STACK_FIRST ||
+        !cn_stock_clear(thread->stack, STACK_FIRST))
+        return false;
+    cn_stock_keep(stock, thread->stack, thread->stack_room);
+    return true;
+}
+
 bool cn_thread_give_back(struct cn_thread *thread, size_t most)
 {
     size_t in_use = stack_in_use(thread);
     uint8_t *end = (uint8_t *)thread->stack + in_use;
 
+    if (keep_stack(thread)) {
+        thread->stack_room = 0;
+        thread->stack_end = thread->stack;
+        cn_account_refund(thread->store->account, CN_QUOTA_MEMORY, in_use);
+        return true;
+    }
     /* Nothing was ever written there. */
     if (thread->stack_room > in_use)
         munmap(end, thread->stack_room - in_use);
