@@ -165,6 +165,7 @@ def suites(quick):
         ('guide', ['tests/manual/guide.py', 'build'], True),
         ('python', ['tests/python/run.py', 'build'], True),
         ('wasm-c-api', ['tests/capi/run.py', cordon], True),
+        ('wasm-c-api-tsan', ['tests/capi/run.py', cordon, '--tsan'], False),
         ('wasm-c-api-asan', ['tests/capi/run.py', asan, '--sanitize', 'address,undefined'],
          False),
         ('guest-library', ['tests/guest/run.py', cordon], True),
