@@ -37,6 +37,17 @@ void *cordon_instance_memory(cordon_instance_t *instance, const char *name, uint
     return found.memory->base;
 }
 
+bool cordon_instance_func(cordon_instance_t *instance, const char *name, cordon_value_t *function,
+                          cordon_error_t *error)
+{
+    struct cn_extern found;
+
+    if (!find(instance, name, CN_EXTERN_FUNC, &found, error))
+        return false;
+    *function = (cordon_value_t){.type = CORDON_FUNCREF, .ref = found.func};
+    return true;
+}
+
 /* ------------------------------------------------------------------ globals */
 
 bool cordon_instance_global(cordon_instance_t *instance, const char *name, cordon_value_t *value,

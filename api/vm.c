@@ -311,6 +311,9 @@ static bool invoke_with(cordon_vm_t *vm, enum cn_way way, const struct invocatio
     return taken || cn_api_fail(error, CORDON_QUOTA, "no memory left to keep a reference");
 }
 
+/* Of values and results, for which no memory is asked for: almost all calls have fewer. */
+#define FEW_SLOTS 16
+
 /* Runs what has to be run before, and then the function. */
 static bool invoke_in(cordon_vm_t *vm, enum cn_way way, const struct invocation *given,
                       cordon_error_t *error)
@@ -322,10 +325,13 @@ static bool invoke_in(cordon_vm_t *vm, enum cn_way way, const struct invocation 
     if (!cn_api_arguments_fit(vm, given->func, given->name, given->arguments, count, error))
         return false;
     uint32_t room = type->param_slots + type->result_slots;
-    union cn_slot *slots = cn_alloc_array(cn_heap, room, sizeof *slots);
+    union cn_slot few[FEW_SLOTS];
+    union cn_slot *slots =
+        room <= FEW_SLOTS ? few : cn_alloc_array(cn_heap, room, sizeof *slots);
     bool is_ready = slots != NULL && (way == CN_WAY_BENEATH || cn_api_initialize(vm));
     bool is_done = is_ready ? invoke_with(vm, way, given, slots, error) : no_memory(error);
-    cn_free(cn_heap, slots, room * sizeof *slots);
+    if (slots != few)
+        cn_free(cn_heap, slots, room * sizeof *slots);
     return is_done;
 }
 

@@ -641,7 +641,13 @@ CORDON_API bool cordon_instance_invoke(cordon_instance_t *instance, const char *
 CORDON_API void *cordon_instance_memory(cordon_instance_t *instance, const char *name,
                                         uint64_t *size);
 
-/* Calls a function that a CORDON_FUNCREF of this VM refers to: a result, a global, an element. */
+/* An exported function as a CORDON_FUNCREF, for cordon_vm_call: who calls one often looks for its
+ * name once. Good for as long as the VM. CORDON_NO_EXPORT. */
+CORDON_API bool cordon_instance_func(cordon_instance_t *instance, const char *name,
+                                     cordon_value_t *function, cordon_error_t *error);
+
+/* Calls a function that a CORDON_FUNCREF of this VM refers to: an export, a result, a global, an
+ * element. */
 CORDON_API bool cordon_vm_call(cordon_vm_t *vm, const cordon_value_t *function,
                                const cordon_value_t *arguments, uint32_t argument_count,
                                cordon_value_t *results, uint32_t result_room,

@@ -382,6 +382,12 @@ Test(instances, references_to_functions_can_be_moved_and_called)
     cr_expect_eq(world.error.kind, CORDON_MISUSE);
     cr_assert(cordon_instance_table_set(env, "table", 0, &func, &world.error));
     cr_expect_eq(call_in(&world, "main", "call"), 42);
+    cr_assert(cordon_instance_func(cordon_vm_instance(world.vm, "main"), "call", &func,
+                                   &world.error));
+    cr_assert(cordon_vm_call(world.vm, &func, NULL, 0, &sum, 1, &world.result, &world.error));
+    cr_expect_eq(sum.i32, 42);
+    cr_expect_not(cordon_instance_func(env, "table", &func, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_NO_EXPORT);
     cr_assert(cordon_instance_table_set(env, "table", 1, &none, &world.error));
     cr_assert(cordon_instance_table_get(env, "table", 1, &func, &world.error));
     cr_expect_null(func.ref);
