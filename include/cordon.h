@@ -17,8 +17,8 @@
  *
  * Errors: a function that can fail takes a cordon_error_t, which the caller provides and which
  * is written on failure only. It then returns NULL or false. The library never prints, never
- * exits, installs no signal handlers and has no global state. The process should ignore
- * SIGPIPE, or a guest that writes to a closed socket ends it.
+ * exits, installs no signal handlers and has no global state, unless cordon_lock_ciphers is called.
+ * The process should ignore SIGPIPE, or a guest that writes to a closed socket ends it.
  *
  * Threads: a VM is used by one thread at a time, not always the same; a call while another thread
  * runs it is refused. Hosts and controls may be

@@ -88,6 +88,9 @@ MEDDLING = set('''exit _exit _Exit quick_exit abort atexit on_exit signal sigact
     localtime gmtime asctime ctime chdir fchdir umask alarm setitimer fork vfork system popen
     longjmp __longjmp_chk sigaltstack dlopen'''.split())
 WRITABLE = ('.data', '.bss', '.tdata', '.tbss', '*COM*')
+# OpenSSL has one allocator for the whole process, and gives it no context: cordon.h says so of
+# cordon_lock_ciphers, which a program calls or does not.
+ASKED_FOR = {'vault'}
 BAD = '''
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +124,7 @@ def leaves_the_process_alone(build, folder):
         file.write(BAD)
     run('cc', '-fPIC', '-c', '-o', bad, source)
     expect(meddling(bad) == {'printf', 'exit', 'count', 'mine'}, f'blind: {meddling(bad)}')
-    found = meddling(os.path.join(build, 'api', 'libcordon.a'))
+    found = meddling(os.path.join(build, 'api', 'libcordon.a')) - ASKED_FOR
     expect(not found, f'the library meddles: {sorted(found)}')
 
 
