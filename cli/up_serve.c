@@ -36,7 +36,8 @@ static void free_conn(struct up_conn *conn)
         if (conn->fds[i] >= 0)
             close(conn->fds[i]);
     close(conn->socket);
-    explicit_bzero(conn->in, conn->in_room); /* arguments and variables of guests */
+    if (conn->in != NULL)
+        explicit_bzero(conn->in, conn->in_room); /* arguments and variables of guests */
     free(conn->in);
     free(conn->out);
     free(conn);
@@ -82,9 +83,11 @@ static bool reserve(char **bytes, size_t *room, size_t wanted)
     char *grown = malloc(more);
     if (grown == NULL)
         return false;
-    memcpy(grown, *bytes != NULL ? *bytes : "", *room); /* what moves leaves nothing behind */
-    explicit_bzero(*bytes, *room);
-    free(*bytes);
+    if (*bytes != NULL) {
+        memcpy(grown, *bytes, *room);
+        explicit_bzero(*bytes, *room); /* what moves leaves nothing behind */
+        free(*bytes);
+    }
     *bytes = grown;
     *room = more;
     return true;
