@@ -166,8 +166,9 @@ static void note_memory(enum call call, const reg *a, reg result)
         blocks++;
     if (call == CALL_mmap64 && result != -1 && (a[3] & MAP_FIXED) == 0)
         mapped += pages(a[1]);
+    /* To a fixed place is to where a mapping was made for it, which is counted. */
     if (call == CALL_mremap && result != -1)
-        mapped += pages(a[2]) - pages(a[1]);
+        mapped += ((a[3] & MREMAP_FIXED) == 0 ? pages(a[2]) : 0) - pages(a[1]);
 }
 
 void __wrap_free(void *block)
