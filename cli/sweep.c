@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #define STACK (64u << 10)
-#define LARGEST (1u << 20)
+#define LARGEST (64u << 10) /* larger ones would be mappings of their own when there is no room */
+#define TOP_PAD (128 << 10) /* the C library's own */
 #define SMALL 1040u      /* up to here the C library keeps blocks of each size, 16 bytes apart */
 #define KEPT_OF_A_SIZE 8 /* by each thread, and one more */
 
@@ -29,16 +30,16 @@ void cli_stay_out_of_dumps(void)
     close(file);
 }
 
-/* Takes a block and zeroes it; false when there is none that the heap has already. */
+/* Takes a block and zeroes it; false when there is none that the heap has already: then its end
+ * moves. (To ask mallinfo2 each time would be a walk through all that is free for each block.) */
 static bool take(struct block **taken, size_t size, bool may_grow)
 {
-    const struct mallinfo2 before = mallinfo2();
+    const void *end = sbrk(0);
     struct block *block = malloc(size);
 
     if (block == NULL)
         return false;
-    const struct mallinfo2 after = mallinfo2();
-    if (!may_grow && (after.arena > before.arena || after.hblks > before.hblks)) {
+    if (!may_grow && sbrk(0) != end) {
         free(block);
         return false;
     }
@@ -60,6 +61,7 @@ void cli_sweep(void)
 {
     struct block *taken = NULL;
 
+    mallopt(M_TOP_PAD, 0); /* what is taken too much shall be little */
     for (size_t size = LARGEST; size > SMALL; size /= 2)
         for (size_t left = mallinfo2().fordblks; left > size && take(&taken, size, false);)
             left -= size;
@@ -74,5 +76,6 @@ void cli_sweep(void)
         free(taken);
         taken = next;
     }
+    mallopt(M_TOP_PAD, TOP_PAD);
     sweep_stack();
 }
