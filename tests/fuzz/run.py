@@ -9,7 +9,7 @@ and without what was learnt before, so that the same build gives the same inputs
 libFuzzer can say, RUNS of each target; a target that has not done them after SECONDS is ended.
 
 Targets are the stems of tests/fuzz/fuzz_TARGET.c. Without any: load alone when it has to be
-quick (below 60 seconds), otherwise all. They begin with what is kept in tests/fuzz/corpus/TARGET/,
+quick (below 20 seconds), otherwise all. They begin with what is kept in tests/fuzz/corpus/TARGET/,
 which is small, and with seeds made here. Inputs that break something stay in
 build-fuzz/found-TARGET/, what was learnt in build-fuzz/corpus-TARGET/. tests/fuzz/long.py does the
 same for hours, with AFL++ as well.
@@ -164,7 +164,7 @@ def main():
     if not arguments:
         sys.exit(__doc__)
     seconds = int(arguments[0])
-    targets = arguments[1:] or (list(TARGETS) if seconds >= 60 else ['load'])
+    targets = arguments[1:] or (list(TARGETS) if seconds >= 20 else ['load'])
     if shutil.which(COMPILER) is None:
         print(f'SKIPPED fuzz: {COMPILER} is not installed')
         sys.exit(77)
