@@ -277,7 +277,8 @@ static long act_read_parent(void)
         char *base;
         size_t size;
     } here = {at.in, 1}, there = {NULL, 1};
-    long result = done(syscall(SYS_process_vm_readv, parent(), &here, 1, &there, 1, 0));
+    /* The last argument goes over the stack, where of an int's eight bytes four are anything. */
+    long result = done(syscall(SYS_process_vm_readv, parent(), &here, 1L, &there, 1L, 0L));
 
     return result == -EFAULT ? 0 : result; /* it was allowed to look, and nothing is there */
 }
