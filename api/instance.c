@@ -168,18 +168,36 @@ cordon_instance_t *cordon_vm_instance(cordon_vm_t *vm, const char *name)
 
 /* ------------------------------------------------------------------ what runs before all else */
 
-struct cn_func *cn_api_export_func(const struct cordon_instance *instance, const char *name)
+/* Often the one that was looked for last. Threads that may not use the VM get as far as this. */
+static const struct cn_export *find_export(struct cordon_instance *instance, struct cn_bytes name)
 {
+    const struct cn_export *last = atomic_load_explicit(&instance->last, memory_order_relaxed);
+
+    if (last != NULL && cn_bytes_equal(last->name, name))
+        return last;
+    last = cn_module_find_export(instance->instance->module, name);
+    if (last != NULL)
+        atomic_store_explicit(&instance->last, last, memory_order_relaxed);
+    return last;
+}
+
+struct cn_func *cn_api_export_func(struct cordon_instance *instance, const char *name)
+{
+    const struct cn_bytes wanted = cn_bytes_of(name);
     struct cn_extern found;
 
-    if (instance == NULL || !cn_api_instance_find(instance, cn_bytes_of(name), &found) ||
-        found.kind != CN_EXTERN_FUNC)
+    if (instance == NULL)
         return NULL;
-    return found.func;
+    const struct cn_export *export =
+        instance->instance != NULL ? find_export(instance, wanted) : NULL;
+    if (export != NULL)
+        return export->kind == CN_EXTERN_FUNC ? instance->instance->funcs[export->index] : NULL;
+    return cn_api_instance_find(instance, wanted, &found) && found.kind == CN_EXTERN_FUNC
+               ? found.func : NULL;
 }
 
 /* The start function, and `_initialize` of a module that is no command. */
-static uint32_t initial_calls_of(const struct cordon_instance *instance, bool is_command,
+static uint32_t initial_calls_of(struct cordon_instance *instance, bool is_command,
                                  struct cn_func **calls)
 {
     uint32_t start = instance->module->module->start, count = 0;
@@ -204,7 +222,7 @@ bool cn_api_initial_calls(struct cordon_vm *vm, bool is_command, struct cn_func 
     *calls = cn_arena_array(&vm->arena, 2 * (size_t)fresh + 1, sizeof **calls);
     if (*calls == NULL)
         return false;
-    for (const struct cordon_instance *i = vm->instances; i != NULL; i = i->next) {
+    for (struct cordon_instance *i = vm->instances; i != NULL; i = i->next) {
         if (i->module == NULL || number++ < vm->initialized_count || i->has_failed)
             continue;
         *count += initial_calls_of(i, is_command && i == vm->main, *calls + *count);

@@ -130,6 +130,7 @@ struct cordon_instance {
     struct cordon_module *module;  /* NULL where the linker's things are all that there is */
     struct cn_instance *instance;  /* NULL also where it could not be finished */
     struct cn_thing *things;
+    _Atomic(const struct cn_export *) last; /* of its exports, that was asked for; or NULL */
     bool has_failed;               /* nothing is joined to it; but its functions may be in use */
 };
 
@@ -204,7 +205,7 @@ struct cordon_instance *cn_api_instance_named(const struct cordon_vm *vm, struct
 bool cn_api_instance_find(const struct cordon_instance *instance, struct cn_bytes name,
                           struct cn_extern *result);
 /* An exported function, or NULL; also NULL without an instance. */
-struct cn_func *cn_api_export_func(const struct cordon_instance *instance, const char *name);
+struct cn_func *cn_api_export_func(struct cordon_instance *instance, const char *name);
 /* Which one that is; whose program that is. NULL when it is none of the VM's. */
 const struct cordon_instance *cn_api_instance_of(const struct cordon_vm *vm,
                                                  const struct cn_instance *instance);
@@ -242,6 +243,19 @@ bool cn_api_ref_give(struct cn_store *store, uint64_t reference, cordon_value_t 
 cordon_type_t cn_api_type(cn_valtype type);
 /* The type of values of that kind, nullable where it is one of references. */
 cn_valtype cn_api_valtype(cordon_type_t type);
+
+_Static_assert(CN_I32 - CN_I64 == CORDON_I64 && CN_I32 - CN_F32 == CORDON_F32 &&
+               CN_I32 - CN_F64 == CORDON_F64 && CORDON_I32 == 0, "numbers in one order");
+
+/* Of a number's type: the public one, and whether it is one of 32 bits. */
+static inline cordon_type_t cn_api_number_type(cn_valtype type)
+{
+    return (cordon_type_t)(CN_I32 - type);
+}
+static inline bool cn_api_is_narrow(cn_valtype type)
+{
+    return type == CN_I32 || type == CN_F32;
+}
 
 /* value.c: writes the value to its slot, or two; returns how many. */
 uint32_t cn_api_put_value(union cn_slot *slots, const cordon_value_t *value);
@@ -332,6 +346,11 @@ void cn_api_end_call(struct cordon_vm *vm, enum cn_way way);
 /* Makes the call; true when it has returned. Otherwise vm->vm.end says why not, or is_broken. */
 bool cn_api_call(struct cordon_vm *vm, enum cn_way way, struct cn_func *func,
                  const union cn_slot *arguments, union cn_slot *results);
+/* Whether nothing has to run before the next call. */
+static inline bool cn_api_is_initialized(const struct cordon_vm *vm)
+{
+    return vm->initialized_count == vm->module_count;
+}
 /* Runs what has to run before the first call; vm->vm.end says how that went. False when there was
  * no memory for that. */
 bool cn_api_initialize(struct cordon_vm *vm);

@@ -5,7 +5,6 @@
 
 #include "api/internal.h"
 #include "vm/heap.h"
-#include "vm/types.h"
 
 _Static_assert((int)CORDON_QUOTA_COUNT == (int)CN_QUOTA_COUNT,
                "cordon.h has the rows of quota.def");
@@ -216,11 +215,6 @@ bool cn_api_initialize(struct cordon_vm *vm)
     return true;
 }
 
-static bool no_memory(cordon_error_t *error)
-{
-    return cn_api_fail(error, CORDON_QUOTA, "no memory left");
-}
-
 bool cn_api_program(struct cordon_vm *vm, struct cn_func ***calls, uint32_t *count,
                     cordon_error_t *error)
 {
@@ -236,7 +230,7 @@ bool cn_api_program(struct cordon_vm *vm, struct cn_func ***calls, uint32_t *cou
     if (main != NULL && (main->type->param_count > 0 || main->type->result_count > 0))
         return cn_api_fail(error, CORDON_LINK, "_start has a type other than () -> ()");
     if (!cn_api_initial_calls(vm, main != NULL, calls, count))
-        return no_memory(error);
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
     if (main != NULL)
         (*calls)[(*count)++] = main;
     return true;
@@ -256,130 +250,6 @@ bool cordon_vm_run(cordon_vm_t *vm, cordon_result_t *result, cordon_error_t *err
     }
     cn_api_end_call(vm, CN_WAY_TOP);
     return is_program;
-}
-
-/* A type of the function's, in the store's terms. Those of the host name no defined types. */
-static cn_valtype translated(const struct cn_func *func, cn_valtype type)
-{
-    return func->instance != NULL ? cn_types_translate(func->instance->type_ids, type) : type;
-}
-
-/* What is to be called with what, and where the answer belongs. */
-struct invocation {
-    struct cn_func *func;
-    const char *name;
-    const cordon_value_t *arguments;
-    uint32_t argument_count;
-    cordon_value_t *results;
-    uint32_t result_room;
-    cordon_result_t *result;
-};
-
-bool cn_api_arguments_fit(const struct cordon_vm *vm, const struct cn_func *func,
-                          const char *name, const cordon_value_t *arguments, uint32_t count,
-                          cordon_error_t *error)
-{
-    const struct cn_functype *type = func->type;
-    char text[160];
-    bool fits = count == type->param_count;
-
-    for (uint32_t i = 0; fits && i < count; i++)
-        fits = cn_api_value_fits(vm->vm.store, &arguments[i],
-                                 translated(func, cn_functype_params(type)[i]));
-    return fits || cn_api_fail(error, CORDON_MISUSE,
-                               "function %s has the type %s, given were %u arguments", name,
-                               cn_functype_print(type, text, sizeof text), count);
-}
-
-/* Slots have room for arguments and results. */
-static bool invoke_with(cordon_vm_t *vm, enum cn_way way, const struct invocation *given,
-                        union cn_slot *slots, cordon_error_t *error)
-{
-    const struct cn_functype *type = given->func->type;
-    const cn_valtype *types = cn_functype_results(type);
-    uint32_t at = 0;
-    bool taken = true;
-
-    for (uint32_t i = 0; i < given->argument_count; i++)
-        at += cn_api_put_value(slots + at, &given->arguments[i]);
-    bool has_returned = cn_api_call(vm, way, given->func, slots, slots + at);
-    for (uint32_t i = 0; has_returned && i < type->result_count; i++) {
-        taken = cn_api_take_value(vm->vm.store, slots + at, types[i], &given->results[i]) && taken;
-        at += cn_valtype_slots(types[i]);
-    }
-    cn_api_call_result(vm, has_returned, given->result);
-    return taken || cn_api_fail(error, CORDON_QUOTA, "no memory left to keep a reference");
-}
-
-/* Of values and results, for which no memory is asked for: almost all calls have fewer. */
-#define FEW_SLOTS 16
-
-/* Runs what has to be run before, and then the function. */
-static bool invoke_in(cordon_vm_t *vm, enum cn_way way, const struct invocation *given,
-                      cordon_error_t *error)
-{
-    const struct cn_functype *type = given->func->type;
-    uint32_t count =
-        type->result_count <= given->result_room ? given->argument_count : UINT32_MAX;
-
-    if (!cn_api_arguments_fit(vm, given->func, given->name, given->arguments, count, error))
-        return false;
-    uint32_t room = type->param_slots + type->result_slots;
-    union cn_slot few[FEW_SLOTS];
-    union cn_slot *slots =
-        room <= FEW_SLOTS ? few : cn_alloc_array(cn_heap, room, sizeof *slots);
-    bool is_ready = slots != NULL && (way == CN_WAY_BENEATH || cn_api_initialize(vm));
-    bool is_done = is_ready ? invoke_with(vm, way, given, slots, error) : no_memory(error);
-    if (slots != few)
-        cn_free(cn_heap, slots, room * sizeof *slots);
-    return is_done;
-}
-
-static bool invoke(cordon_vm_t *vm, const struct invocation *given, cordon_error_t *error)
-{
-    enum cn_way way = cn_api_begin_call(vm);
-
-    if (way == CN_WAY_NONE)
-        return cn_api_fail(error, CORDON_MISUSE,
-                           "another thread uses the VM, or it is run in steps");
-    bool is_done = invoke_in(vm, way, given, error);
-    cn_api_end_call(vm, way);
-    return is_done;
-}
-
-bool cordon_instance_invoke(cordon_instance_t *instance, const char *name,
-                            const cordon_value_t *arguments, uint32_t argument_count,
-                            cordon_value_t *results, uint32_t result_room,
-                            cordon_result_t *result, cordon_error_t *error)
-{
-    const struct invocation given = {cn_api_export_func(instance, name), name, arguments,
-                                     argument_count, results, result_room, result};
-
-    if (given.func == NULL)
-        return cn_api_fail(error, CORDON_NO_EXPORT, "the module exports no function %s", name);
-    return invoke(instance->vm, &given, error);
-}
-
-bool cordon_vm_invoke(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,
-                      uint32_t argument_count, cordon_value_t *results, uint32_t result_room,
-                      cordon_result_t *result, cordon_error_t *error)
-{
-    if (vm->main == NULL)
-        return cn_api_fail(error, CORDON_MISUSE, "the VM has no instance named main");
-    return cordon_instance_invoke(vm->main, name, arguments, argument_count, results, result_room,
-                                  result, error);
-}
-
-bool cordon_vm_call(cordon_vm_t *vm, const cordon_value_t *func, const cordon_value_t *arguments,
-                    uint32_t argument_count, cordon_value_t *results, uint32_t result_room,
-                    cordon_result_t *result, cordon_error_t *error)
-{
-    const struct invocation given = {func->ref, "that is referred to", arguments, argument_count,
-                                     results, result_room, result};
-
-    if (func->type != CORDON_FUNCREF || func->ref == NULL)
-        return cn_api_fail(error, CORDON_MISUSE, "it refers to no function");
-    return invoke(vm, &given, error);
 }
 
 /* ------------------------------------------------------------------ figures and memory */

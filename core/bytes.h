@@ -18,6 +18,14 @@ static inline bool cn_bytes_equal(struct cn_bytes a, struct cn_bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
 }
 
+/* An order, shorter ones first: below, at or above 0 as memcmp. */
+static inline int cn_bytes_compare(struct cn_bytes a, struct cn_bytes b)
+{
+    if (a.size != b.size)
+        return a.size < b.size ? -1 : 1;
+    return a.size == 0 ? 0 : memcmp(a.at, b.at, a.size);
+}
+
 static inline struct cn_bytes cn_bytes_of(const char *text)
 {
     return (struct cn_bytes){(const uint8_t *)text, strlen(text)};

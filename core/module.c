@@ -10,9 +10,19 @@ const char *cn_extern_kind_name(enum cn_extern_kind kind)
 const struct cn_export *cn_module_find_export(const struct cn_module *module,
                                               struct cn_bytes name)
 {
-    for (uint32_t i = 0; i < module->export_count; i++)
-        if (cn_bytes_equal(module->exports[i].name, name))
-            return &module->exports[i];
+    uint32_t low = 0, high = module->export_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct cn_export *export = &module->exports[module->export_order[middle]];
+        int order = cn_bytes_compare(export->name, name);
+        if (order == 0)
+            return export;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
     return NULL;
 }
 

@@ -120,6 +120,7 @@ struct cn_module {
     struct cn_deftype *types;
     struct cn_import *imports;
     struct cn_export *exports;
+    uint32_t *export_order; /* their numbers, sorted by name as cn_bytes_compare has it */
     struct cn_funcdecl *funcs;
     struct cn_tabledecl *tables;
     struct cn_memory_type *memories;
@@ -159,7 +160,7 @@ static inline const struct cn_functype *cn_module_type_of(const struct cn_module
     return &module->types[module->funcs[func].type].func;
 }
 
-/* The export of that name, or NULL. */
+/* The export of that name, or NULL. By halves: embedders call functions by their names. */
 const struct cn_export *cn_module_find_export(const struct cn_module *module,
                                               struct cn_bytes name);
 

@@ -24,23 +24,6 @@ void cn_account_init(struct cn_account *account)
         account->limit[i] = rows[i].limit;
 }
 
-uint64_t cn_account_left(const struct cn_account *account, enum cn_quota quota)
-{
-    uint64_t used = account->used[quota];
-    uint64_t limit = account->limit[quota];
-
-    if (limit == CN_UNLIMITED)
-        return CN_UNLIMITED - used;
-    return used < limit ? limit - used : 0;
-}
-
-static void take(struct cn_account *account, enum cn_quota quota, uint64_t amount)
-{
-    account->used[quota] += amount;
-    if (account->used[quota] > account->peak[quota])
-        account->peak[quota] = account->used[quota];
-}
-
 /* ------------------------------------------------------------------ the pot */
 
 /* How much more it would need to give so much; 0 when it has been given. */
@@ -148,7 +131,7 @@ enum cn_status cn_account_charge(struct cn_account *account, enum cn_quota quota
         account->refused[quota]++;
         return CN_OVER_QUOTA;
     }
-    take(account, quota, amount);
+    cn_account_count(account, quota, amount);
     return CN_OK;
 }
 
@@ -161,13 +144,8 @@ uint64_t cn_account_charge_some(struct cn_account *account, enum cn_quota quota,
         account->refused[quota]++;
         amount = left;
     }
-    take(account, quota, amount);
+    cn_account_count(account, quota, amount);
     return amount;
-}
-
-void cn_account_count(struct cn_account *account, enum cn_quota quota, uint64_t amount)
-{
-    take(account, quota, amount);
 }
 
 void cn_account_refund(struct cn_account *account, enum cn_quota quota, uint64_t amount)

@@ -78,13 +78,26 @@ uint64_t cn_account_charge_some(struct cn_account *account, enum cn_quota quota,
                                 uint64_t amount);
 
 /* Takes note of what has happened already, whatever the limit is. */
-void cn_account_count(struct cn_account *account, enum cn_quota quota, uint64_t amount);
+static inline void cn_account_count(struct cn_account *account, enum cn_quota quota,
+                                    uint64_t amount)
+{
+    account->used[quota] += amount;
+    if (account->used[quota] > account->peak[quota])
+        account->peak[quota] = account->used[quota];
+}
 
 /* Gives back what was charged; more than was charged is our own mistake (asserted). */
 void cn_account_refund(struct cn_account *account, enum cn_quota quota, uint64_t amount);
 
 /* How much could still be charged. */
-uint64_t cn_account_left(const struct cn_account *account, enum cn_quota quota);
+static inline uint64_t cn_account_left(const struct cn_account *account, enum cn_quota quota)
+{
+    uint64_t used = account->used[quota], limit = account->limit[quota];
+
+    if (limit == CN_UNLIMITED)
+        return CN_UNLIMITED - used;
+    return used < limit ? limit - used : 0;
+}
 
 /* "memory", "cpu-time"...: the row's key as people type it. */
 const char *cn_quota_key(enum cn_quota quota);

@@ -20,7 +20,7 @@ static bool begins_to_watch(struct cn_vm *vm)
 static void take_turn(struct cn_seat *seat, uint64_t slice_ns, struct cn_turn_report *report)
 {
     struct cn_vm *vm = vm_of(seat);
-    uint64_t before = vm->cpu_before_ns;
+    uint64_t before = cn_vm_cpu_ns(vm);
     enum cn_turn turn = CN_TURN_OVER;
 
     cn_vm_enter(vm);

@@ -376,18 +376,8 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
 
 /* ------------------------------------------------------------------ short calls */
 
-#define BRIEF_CALLS 256
-
-/* A part of a slice, as between two looks at the clocks. */
-static int64_t next_part(struct cn_vm *vm)
-{
-    int64_t slice = next_slice(vm), part = slice / PARTS + 1;
-    int64_t due = (int64_t)cn_thread_due(vm->thread);
-
-    if (part < due)
-        part = due;
-    return part < slice ? part : slice;
-}
+/* What a call costs besides its fuel: some 60 ns, as a part of a slice. */
+#define BRIEF_PART 16384
 
 static bool has_limits_of_time(const struct cn_vm *vm)
 {
@@ -400,34 +390,70 @@ static bool has_limits_of_time(const struct cn_vm *vm)
 /* Whether nobody wants anything else of it. */
 static bool may_be_brief(struct cn_vm *vm)
 {
-    return ++vm->brief_calls % BRIEF_CALLS != 0 && !vm->preempt_everywhere &&
+    return vm->brief_fuel < (uint64_t)vm->pace.fuel_per_slice && !vm->preempt_everywhere &&
            !has_limits_of_time(vm) && vm->first_task.next == &vm->first_task &&
            atomic_load(&vm->asked_limits) == 0 && atomic_load(&vm->kill_signal) == 0 &&
            !atomic_load(&vm->is_paused);
 }
 
+/* As much as is run between two looks at the clocks; no less than the first block costs, and no
+ * more than there is. */
+static int64_t brief_part(const struct cn_vm *vm)
+{
+    int64_t part = vm->pace.fuel_per_slice / PARTS + 1;
+    int64_t due = (int64_t)cn_thread_due(vm->thread);
+    uint64_t left = cn_account_left(&vm->account, CN_QUOTA_FUEL);
+
+    if (part < due)
+        part = due;
+    return (uint64_t)part < left ? part : (int64_t)left;
+}
+
+static enum cn_stop run_briefly(struct cn_vm *vm)
+{
+    struct cn_thread *thread = vm->thread;
+    const int64_t part = brief_part(vm);
+
+    thread->stops_at_host_call = true;
+    enum cn_stop stop = cn_thread_run(thread, part);
+    thread->stops_at_host_call = false;
+    uint64_t used = (uint64_t)(part - thread->fuel);
+    cn_account_count(&vm->account, CN_QUOTA_FUEL, used);
+    vm->brief_fuel += used + (uint64_t)vm->pace.fuel_per_slice / BRIEF_PART;
+    return stop;
+}
+
 bool cn_vm_call_briefly(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                         bool *has_begun)
 {
-    uint64_t used = 0;
-
     *has_begun = !vm->is_working && may_be_brief(vm);
     if (!*has_begun)
         return false;
     cn_vm_begin_call(vm, func, arguments);
     if (vm->end.kind != CN_END_NONE)
         return true;
-    vm->slice_ns = CN_SLICE_NS;
-    vm->thread->stops_at_host_call = true;
-    enum cn_stop stop = func->instance != NULL ? run_part(vm, next_part(vm), &used) : CN_STOP_YIELD;
-    vm->thread->stops_at_host_call = false;
-    vm->cpu_before_ns += used * CN_SLICE_NS / (uint64_t)vm->pace.fuel_per_slice;
-    if (stop != CN_STOP_YIELD)
+    if (func->instance == NULL)
+        return false;
+    enum cn_stop stop = run_briefly(vm);
+    if (stop == CN_STOP_DONE)
+        end_with(vm, CN_END_DONE); /* it is the first task's, and there is no other */
+    else if (stop != CN_STOP_YIELD)
         after_stop(vm, stop);
     return vm->end.kind != CN_END_NONE;
 }
 
 /* ------------------------------------------------------------------ beneath host functions */
+
+/* A part of a slice, as between two looks at the clocks. */
+static int64_t next_part(struct cn_vm *vm)
+{
+    int64_t slice = next_slice(vm), part = slice / PARTS + 1;
+    int64_t due = (int64_t)cn_thread_due(vm->thread);
+
+    if (part < due)
+        part = due;
+    return part < slice ? part : slice;
+}
 
 /* A look at the clocks before many short calls cost much more than they seem to: each counts as
  * a sixteenth of a part besides what it uses. */

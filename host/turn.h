@@ -20,8 +20,8 @@ enum cn_turn cn_vm_turn(struct cn_vm *vm, uint64_t slice_ns, uint64_t *until_ns)
 /* Makes a call that is short without a look at any clock, where nothing limits the VM's time: true
  * when that was all of it, as vm->end says. Else it has begun, or not yet, as *has_begun says, and
  * goes on in turns: before the first host call, or after some 5 us. The CPU time is taken to be
- * what such fuel usually costs; now and then a call is made in turns from the beginning, so that
- * others see the figures. */
+ * what such fuel usually costs, and 60 ns; after a millisecond of it a call is made in turns from
+ * the beginning, so that others see the figures. */
 bool cn_vm_call_briefly(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
                         bool *has_begun);
 

@@ -23,8 +23,17 @@ void cn_vm_init(struct cn_vm *vm)
     cn_vm_enter(vm);
 }
 
+/* Fuel of short calls taken to be the time that such fuel usually costs. */
+static uint64_t cpu_before(const struct cn_vm *vm)
+{
+    return vm->cpu_before_ns +
+           vm->brief_fuel * CN_SLICE_NS / (uint64_t)vm->pace.fuel_per_slice;
+}
+
 void cn_vm_enter(struct cn_vm *vm)
 {
+    vm->cpu_before_ns = cpu_before(vm);
+    vm->brief_fuel = 0;
     vm->cpu_start_ns = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     vm->is_working = true;
 }
@@ -86,7 +95,7 @@ uint64_t cn_vm_cpu_ns(const struct cn_vm *vm)
 {
     return vm->is_working
                ? vm->cpu_before_ns + cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns
-               : vm->cpu_before_ns;
+               : cpu_before(vm);
 }
 
 /* ------------------------------------------------------------------ calls */
@@ -172,17 +181,15 @@ static void wait_until(struct cn_vm *vm, enum cn_turn turn, uint64_t until_ns)
         cn_waiter_wait(waiter, fd, until_ns == UINT64_MAX ? UINT64_MAX : until_ns - now);
 }
 
-void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
-                union cn_slot *results)
+/* The whole of it, or what is left of what was begun without a look at the clocks. */
+static void call_in_turns(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                          bool has_begun)
 {
-    if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
-        return;
-    bool has_begun, was_brief = cn_vm_call_briefly(vm, func, arguments, &has_begun);
-    if (!was_brief && !vm->is_working)
+    if (!vm->is_working)
         cn_vm_enter(vm);
     if (!has_begun)
         cn_vm_begin(vm, func, arguments);
-    else if (!was_brief)
+    else
         cn_vm_set_bucket(vm);
     while (vm->end.kind == CN_END_NONE) {
         uint64_t until_ns;
@@ -191,8 +198,19 @@ void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arg
         if (turn == CN_TURN_WAIT || turn == CN_TURN_PARKED)
             wait_until(vm, turn, until_ns);
     }
+}
+
+void cn_vm_call(struct cn_vm *vm, struct cn_func *func, const union cn_slot *arguments,
+                union cn_slot *results)
+{
+    if (vm->end.kind != CN_END_NONE && vm->end.kind != CN_END_DONE)
+        return;
+    bool has_begun, was_brief = cn_vm_call_briefly(vm, func, arguments, &has_begun);
+    if (!was_brief)
+        call_in_turns(vm, func, arguments, has_begun);
     if (vm->end.kind == CN_END_DONE && results != NULL)
-        memcpy(results, vm->thread->stack, func->type->result_slots * sizeof *results);
+        for (uint32_t i = 0; i < func->type->result_slots; i++)
+            results[i] = vm->thread->stack[i];
     if (!was_brief || vm->end.kind != CN_END_DONE)
         cn_vm_finish(vm);
 }

@@ -89,10 +89,10 @@ struct cn_vm {
     uint64_t wall_start_ns;        /* clock when the VM was made */
     uint64_t wall_end_ns;          /* and when the last run ended; 0 while one is under way */
     uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
-    uint64_t cpu_before_ns;        /* what was used before that */
+    uint64_t cpu_before_ns;        /* what was used before that, besides */
+    uint64_t brief_fuel;           /* what short calls have used since: cn_vm_call_briefly */
     bool is_working;
     bool is_held;                  /* as of its last turn: see cn_figures */
-    uint32_t brief_calls;          /* so many were tried without a look at the clocks */
     struct cn_end end;
 
     struct cn_seat seat;           /* in `pool`, while it is started */

@@ -553,7 +553,8 @@ CORDON_API bool cordon_vm_invoke(cordon_vm_t *vm, const char *name,
                                  cordon_result_t *result, cordon_error_t *error);
 
 /* What it has used so far. The CPU time of calls that are over within some 5 us, call no host
- * function and have no limit of time or of its rate is not measured, but taken from their fuel. */
+ * function and have no limit of time or of its rate is not measured, but taken from their fuel, and
+ * 60 ns for each. */
 CORDON_API void cordon_vm_stats(const cordon_vm_t *vm, cordon_stats_t *stats);
 
 /* ------------------------------------------------------------------ in steps
@@ -764,7 +765,7 @@ CORDON_API bool cordon_ctl_limit(cordon_ctl_t *ctl, cordon_quota_t quota, uint64
 /* The function that is standard stream `number` (cordon_config_input) is worth calling again. */
 CORDON_API void cordon_ctl_go_on(cordon_ctl_t *ctl, int number);
 /* The figures as they were at the end of the guest's last slice; of calls that take a few
- * microseconds each, of one in 256. */
+ * microseconds each, up to a millisecond before that. */
 CORDON_API void cordon_ctl_stats(cordon_ctl_t *ctl, cordon_stats_t *stats);
 
 /* ------------------------------------------------------------------ the process's own sandbox */

@@ -29,16 +29,6 @@ static enum cn_status read_export(struct cn_loading *loading, struct cn_reader *
     return CN_OK;
 }
 
-static int compare_names(struct cn_bytes a, struct cn_bytes b)
-{
-    size_t size = a.size < b.size ? a.size : b.size;
-    int order = size ? memcmp(a.at, b.at, size) : 0;
-
-    if (order != 0)
-        return order;
-    return a.size < b.size ? -1 : a.size > b.size;
-}
-
 /* Lets the entry at `root` sink until no child is greater. */
 static void sink(const struct cn_export *exports, uint32_t *heap, uint32_t root, uint32_t count)
 {
@@ -47,9 +37,9 @@ static void sink(const struct cn_export *exports, uint32_t *heap, uint32_t root,
         if (child >= count)
             return;
         if (child + 1 < count &&
-            compare_names(exports[heap[child]].name, exports[heap[child + 1]].name) < 0)
+            cn_bytes_compare(exports[heap[child]].name, exports[heap[child + 1]].name) < 0)
             child++;
-        if (compare_names(exports[heap[root]].name, exports[heap[child]].name) >= 0)
+        if (cn_bytes_compare(exports[heap[root]].name, exports[heap[child]].name) >= 0)
             return;
         uint32_t held = heap[root];
         heap[root] = heap[child];
@@ -73,27 +63,24 @@ static void sort_by_name(const struct cn_export *exports, uint32_t *heap, uint32
     }
 }
 
-static enum cn_status check_names(struct cn_loading *loading)
+/* Sets module->export_order; no two have the same name. */
+static enum cn_status order_names(struct cn_loading *loading)
 {
-    const struct cn_module *module = loading->module;
+    struct cn_module *module = loading->module;
     const struct cn_export *exports = module->exports;
     uint32_t count = module->export_count;
-    uint32_t *order = cn_alloc_array(loading->allocator, count, sizeof *order);
-    enum cn_status status = CN_OK;
 
-    if (order == NULL)
-        return cn_fail_memory(loading->error);
-    sort_by_name(exports, order, count);
-    for (uint32_t i = 1; i < count && status == CN_OK; i++) {
-        struct cn_bytes name = exports[order[i]].name;
+    CN_TRY(cn_take_array(loading, count, sizeof *module->export_order, &module->export_order));
+    sort_by_name(exports, module->export_order, count);
+    for (uint32_t i = 1; i < count; i++) {
+        struct cn_bytes name = exports[module->export_order[i]].name;
         char text[64];
-        if (cn_bytes_equal(name, exports[order[i - 1]].name))
-            status = cn_fail(loading->error, CN_INVALID, cn_module_offset(module, name.at),
-                             "duplicate export name: found \"%s\" twice",
-                             cn_name_print(name, text, sizeof text));
+        if (cn_bytes_equal(name, exports[module->export_order[i - 1]].name))
+            return cn_fail(loading->error, CN_INVALID, cn_module_offset(module, name.at),
+                           "duplicate export name: found \"%s\" twice",
+                           cn_name_print(name, text, sizeof text));
     }
-    cn_free(loading->allocator, order, count * sizeof *order);
-    return status;
+    return CN_OK;
 }
 
 enum cn_status cn_decode_exports(struct cn_loading *loading, struct cn_reader *reader)
@@ -106,7 +93,7 @@ enum cn_status cn_decode_exports(struct cn_loading *loading, struct cn_reader *r
     for (uint32_t i = 0; i < count; i++)
         CN_TRY(read_export(loading, reader, &module->exports[i]));
     module->export_count = count;
-    return check_names(loading);
+    return order_names(loading);
 }
 
 enum cn_status cn_decode_start(struct cn_loading *loading, struct cn_reader *reader)

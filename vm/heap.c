@@ -443,6 +443,7 @@ static void begin(struct cn_store *store)
     struct cn_heap *heap = store->heap;
 
     heap->types = store->types;
+    store->is_collecting = true;
     heap->phase = ROOTS;
     heap->grey = LIST_END;
     heap->scanned = NULL;
@@ -453,8 +454,11 @@ static void begin(struct cn_store *store)
     cn_roots_begin(&heap->roots, store);
 }
 
-static void end(struct cn_heap *heap)
+static void end(struct cn_store *store)
 {
+    struct cn_heap *heap = store->heap;
+
+    store->is_collecting = false;
     heap->phase = IDLE;
     /* What a collection costs, in objects and in roots, is paid for by what was allocated. */
     uint64_t threshold = heap->survivors + heap->root_work * sizeof(uint64_t);
@@ -526,11 +530,6 @@ bool cn_heap_begin(struct cn_store *store)
     return true;
 }
 
-bool cn_heap_is_collecting(const struct cn_store *store)
-{
-    return store->heap->phase != IDLE;
-}
-
 bool cn_heap_step(struct cn_store *store)
 {
     struct cn_heap *heap = store->heap;
@@ -541,17 +540,11 @@ bool cn_heap_step(struct cn_store *store)
         if (!phase_step(store, &work))
             continue;
         if (heap->phase == SWEEP_LARGE)
-            end(heap);
+            end(store);
         else
             heap->phase++;
     }
     return heap->phase == IDLE;
-}
-
-void cn_heap_finish(struct cn_store *store)
-{
-    while (cn_heap_is_collecting(store))
-        cn_heap_step(store);
 }
 
 void cn_store_collect(struct cn_store *store)
@@ -616,6 +609,7 @@ enum cn_status cn_heap_open(struct cn_store *store)
 
 void cn_heap_abandon(struct cn_store *store)
 {
+    store->is_collecting = false;
     if (store->heap != NULL)
         store->heap->phase = IDLE;
 }

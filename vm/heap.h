@@ -73,12 +73,19 @@ bool cn_heap_may_make_room(const struct cn_store *store, uint64_t bytes);
 /* Begins a collection when an allocation has failed. False when one has just been made: then
  * there is really no room. */
 bool cn_heap_begin(struct cn_store *store);
-bool cn_heap_is_collecting(const struct cn_store *store);
+static inline bool cn_heap_is_collecting(const struct cn_store *store)
+{
+    return store->is_collecting;
+}
 /* Some 100 us of work; true when the collection is finished. */
 bool cn_heap_step(struct cn_store *store);
 /* Brings a collection that is under way to its end: before anything of the store is changed or
  * looked at from outside. */
-void cn_heap_finish(struct cn_store *store);
+static inline void cn_heap_finish(struct cn_store *store)
+{
+    while (cn_heap_is_collecting(store))
+        cn_heap_step(store);
+}
 /* A whole collection, now; the guest's threads are suspended. */
 void cn_store_collect(struct cn_store *store);
 

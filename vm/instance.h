@@ -140,6 +140,7 @@ struct cn_store {
     struct cn_host_table *tables;
     struct cn_host_global *globals;
     struct cn_heap *heap;
+    bool is_collecting;         /* a collection of it is under way */
     struct cn_thread *threads;  /* all of the store's */
     struct cn_handle *handles;  /* references that the host keeps: vm/heap.h */
     struct cn_memory no_memory; /* memory 0 of instances that have none: size 0, never grows */

@@ -19,13 +19,10 @@ void cn_sleep_begin(struct cn_sleep_queue *queue, struct cn_sleeper *sleeper, ui
     queue->last = sleeper;
 }
 
-void cn_sleep_end(struct cn_sleeper *sleeper, enum cn_sleep state)
+void cn_sleep_leave(struct cn_sleeper *sleeper)
 {
     struct cn_sleep_queue *queue = sleeper->queue;
 
-    sleeper->state = state;
-    if (queue == NULL)
-        return;
     if (sleeper->before != NULL)
         sleeper->before->after = sleeper->after;
     else

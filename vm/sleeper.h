@@ -10,6 +10,7 @@
 #define CN_VM_SLEEPER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum cn_sleep {
@@ -38,8 +39,16 @@ struct cn_sleeper {
 void cn_sleep_begin(struct cn_sleep_queue *queue, struct cn_sleeper *sleeper, uint64_t address,
                     uint64_t timeout_ns);
 
+/* It leaves the queue in which it stands. */
+void cn_sleep_leave(struct cn_sleeper *sleeper);
+
 /* It leaves the queue, if it stands in one, and has the new state. */
-void cn_sleep_end(struct cn_sleeper *sleeper, enum cn_sleep state);
+static inline void cn_sleep_end(struct cn_sleeper *sleeper, enum cn_sleep state)
+{
+    sleeper->state = state;
+    if (sleeper->queue != NULL)
+        cn_sleep_leave(sleeper);
+}
 
 /* Wakes the first `count` of those who wait at the address; returns how many. */
 uint32_t cn_sleep_notify(struct cn_sleep_queue *queue, uint64_t address, uint32_t count);

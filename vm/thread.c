@@ -183,7 +183,7 @@ static bool add_stack(struct cn_thread *thread, size_t more)
 }
 
 /* Makes room for `slots` from fp on, within the stack's size and the memory quota. */
-static bool grow_stack(struct cn_thread *thread, const union cn_slot *fp, size_t slots)
+static bool add_room(struct cn_thread *thread, const union cn_slot *fp, size_t slots)
 {
     while ((size_t)(thread->stack_end - fp) < slots) {
         size_t in_use = stack_in_use(thread);
@@ -194,6 +194,11 @@ static bool grow_stack(struct cn_thread *thread, const union cn_slot *fp, size_t
         thread->stack_end += more / sizeof *thread->stack;
     }
     return true;
+}
+
+static inline bool grow_stack(struct cn_thread *thread, const union cn_slot *fp, size_t slots)
+{
+    return (size_t)(thread->stack_end - fp) >= slots || add_room(thread, fp, slots);
 }
 
 /* Sets the thread before the first instruction of a function whose frame begins at `frame`
@@ -232,8 +237,8 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
     thread->state = CN_THREAD_IDLE;
     if (!grow_stack(thread, thread->stack, (params > results ? params : results) + 2))
         return CN_TRAP_STACK_OVERFLOW;
-    if (params > 0)
-        memcpy(thread->stack, arguments, params * sizeof *arguments);
+    for (uint32_t i = 0; i < params; i++) /* few */
+        thread->stack[i] = arguments[i];
     cn_sleep_end(&thread->sleeper, CN_AWAKE);
     thread->fp = thread->stack;
     thread->pc = cn_edge_pc(&cn_exit_edge);
@@ -243,7 +248,8 @@ enum cn_status cn_thread_call(struct cn_thread *thread, struct cn_func *func,
     thread->needs = NULL;
     thread->growing = NULL;
     thread->thrown = NULL;
-    thread->error = (struct cn_error){0};
+    thread->error.status = CN_OK;
+    thread->error.text[0] = '\0';
     thread->is_tail_call = false;
     thread->called = func;
     thread->state = CN_THREAD_RUNS;

@@ -25,6 +25,7 @@ static struct cn_export exports[] = {
     {NAME("fun"), CN_EXTERN_FUNC, 2},
     {NAME("sum"), CN_EXTERN_GLOBAL, 2},
 };
+static uint32_t export_order[] = {2, 0, 3, 1};
 static struct cn_funcdecl funcs[] = {
     {.type = 0},
     {.type = 1, .body = {body, 10}},
@@ -63,6 +64,7 @@ static struct cn_module sample(void)
         .types = types, .type_count = COUNT(types),
         .imports = imports, .import_count = COUNT(imports),
         .exports = exports, .export_count = COUNT(exports),
+        .export_order = export_order,
         .funcs = funcs, .func_count = COUNT(funcs), .imported_func_count = 1,
         .tables = tables, .table_count = 1,
         .memories = memories, .memory_count = 1,
@@ -266,8 +268,9 @@ Test(instance, lives_on_when_a_function_of_it_escaped_before_a_trap)
 {
     struct cn_tabledecl table[] = {{.type = {CN_FUNCREF, {2, UINT64_MAX}, false}}};
     struct cn_export export[] = {{NAME("t"), CN_EXTERN_TABLE, 0}};
+    uint32_t order[] = {0};
     struct cn_module owner = {.tables = table, .table_count = 1, .exports = export,
-                              .export_count = 1, .start = CN_NO_INDEX};
+                              .export_count = 1, .export_order = order, .start = CN_NO_INDEX};
     struct cn_import import[] = {{NAME("o"), NAME("t"), CN_EXTERN_TABLE, 0}};
     struct cn_funcdecl func[] = {{.type = 1, .body = {body, 10}}};
     uint32_t index[] = {0};

@@ -63,7 +63,9 @@ static struct cn_export exports[] = {{NAME("memory"), CN_EXTERN_MEMORY, 1},
                                      {NAME("run"), CN_EXTERN_FUNC, 1},
                                      {NAME(""), CN_EXTERN_FUNC, 2}};
 static struct cn_name names[] = {{0, NAME("zero")}, {3, NAME("three")}, {7, NAME("seven")}};
+static uint32_t order[] = {2, 1, 0};
 static const struct cn_module module = {.exports = exports, .export_count = 3,
+                                        .export_order = order,
                                         .func_names = names, .func_name_count = 3};
 
 Test(module, finds_exports)
