@@ -24,10 +24,14 @@
 #include "core/status.h"
 
 #define CN_WEIGHT_MAX 10000
-/* A slice with few entities, and the shortest with many. */
-#define CN_SLICE_LONG_NS 1000000
+/* The longest slice and the shortest. */
+#define CN_SLICE_LONG_NS 2000000
 #define CN_SLICE_SHORT_NS 200000
-/* A turn for each takes about this long, as far as the shortest slice allows. */
+/* So many turns a second even the one with the smallest part has, unless slices would become too
+ * short: what it is off by, about a slice at the beginning of any time and one at its end, is less
+ * than 5% of a second's part then. */
+#define CN_TURNS_PER_SECOND 44
+/* A turn for each takes at least about this long, however small the smallest part is. */
 #define CN_ROUND_NS 6000000
 
 enum cn_fair_state {
@@ -65,6 +69,7 @@ struct cn_fair {
     uint32_t changes, picks; /* since the effective weights were last worked out */
     bool is_adjusted;       /* some effective weight differs from the one asked for */
     int64_t weight_sum;     /* effective, of the active ones */
+    int64_t lightest;       /* of these, when they were last worked out */
     __int128 moment_sum;    /* of effective weight times virtual time */
 };
 

@@ -704,7 +704,7 @@ CORDON_API bool cordon_instance_table_set(cordon_instance_t *instance, const cha
 /* ------------------------------------------------------------------ many at once */
 
 /* Starts `workers` threads (0: one per core that the process may use) that run the host's VMs in
- * turns of at most a millisecond, and share CPU time among them by weight, reservation and limit
+ * turns of 0.2 to 2 ms, and share CPU time among them by weight, reservation and limit
  * (CORDON_WEIGHT, CORDON_CPU_RESERVE, CORDON_CPUS). One more thread waits for what VMs wait for.
  * They live as long as the host, and have all signals blocked. CORDON_IO. */
 CORDON_API bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *error);
@@ -757,7 +757,7 @@ CORDON_API void cordon_ctl_kill(cordon_ctl_t *ctl, int signal);
  * host's; the statistics say when it has. */
 CORDON_API void cordon_ctl_pause(cordon_ctl_t *ctl);
 CORDON_API void cordon_ctl_resume(cordon_ctl_t *ctl);
-/* Changes a quota, from the guest's next slice on (within about a millisecond while it runs).
+/* Changes a quota, from the guest's next slice on (within some two milliseconds while it runs).
  * One below what is in use takes nothing away, but refuses more. CORDON_STACK counts up to 1 GiB,
  * or to what it was when the VM was made if that was more. False for numbers that are no quota, for
  * values that it cannot have, and for a reservation that the host cannot promise. */

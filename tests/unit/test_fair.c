@@ -11,8 +11,8 @@
 #define ENTITIES 40
 #define WORKERS 4
 #define MS 1000000ll
-/* What was found in a million scenarios is 6.3 ms; a slice is 1 ms, and a scene lasts 60. */
-#define BOUND (8.0 * MS)
+/* What was found in a million scenarios, of 60 ms each, is 9.2 ms. */
+#define BOUND (5.0 * CN_SLICE_LONG_NS)
 
 static uint64_t seed;
 
@@ -474,6 +474,30 @@ Test(fair, entities_go_in_any_state)
     cr_expect(scene.fair.moment_sum == 0);
     cr_expect_null(cn_fair_pick(&scene.fair));
     cn_fair_release(&scene.fair);
+}
+
+static uint64_t slice_of(uint32_t count, uint32_t workers, uint32_t least, uint32_t most)
+{
+    struct scene scene;
+
+    set_scene(&scene, count, workers);
+    for (uint32_t i = 0; i < count; i++)
+        add(&scene, i, i == 0 ? least : most, 0);
+    uint64_t slice = cn_fair_slice_ns(&scene.fair);
+    cn_fair_release(&scene.fair);
+    return slice;
+}
+
+/* As long as the one with the smallest part still has its turns in every second. */
+Test(fair, slices_shrink_with_the_smallest_part)
+{
+    cr_expect_eq(slice_of(1, 2, 100, 100), CN_SLICE_LONG_NS);
+    cr_expect_eq(slice_of(9, 1, 100, 100), CN_SLICE_LONG_NS);
+    cr_expect_float_eq((double)slice_of(32, 2, 100, 100), 1e9 / 16 / CN_TURNS_PER_SECOND, 1e4);
+    cr_expect_float_eq((double)slice_of(32, 2, 50, 100), 1e9 / 31.5 / CN_TURNS_PER_SECOND, 1e4);
+    /* Nobody makes the turns of others short by having hardly a weight. */
+    cr_expect_eq(slice_of(9, 1, 1, 10000), CN_ROUND_NS / 9);
+    cr_expect_eq(slice_of(40, 1, 1, 10000), CN_SLICE_SHORT_NS);
 }
 
 /* ------------------------------------------------------------------ random scenarios */
