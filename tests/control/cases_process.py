@@ -172,18 +172,18 @@ def leaves_no_orphans(bench):
         wait_for("its end", lambda: not host.path.exists())
 
 
-def _groups():
-    """Control groups of VMs, wherever they are mounted."""
-    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").rglob("cordon-*/vm-*")}
+def _groups(pid):
+    """Control groups of that host's VMs, wherever they are mounted."""
+    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").rglob(f"cordon-{pid}-*/vm-*")}
 
 
 def leaves_no_groups(bench):
     """Nor what a host that is killed had put around its VMs: the next one sweeps it up."""
-    before = _groups()
     vms = {"a": "args: [sleep]", "b": "args: [spin]"}
     with bench.host(vms, options=["--fence=auto"], code=-signal.SIGKILL) as host:
         pids = [host.wait(name, state="running")["pid"] for name in vms]
-        made = _groups() - before
+        killed = host.process.pid
+        made = _groups(killed)
         os.kill(host.process.pid, signal.SIGKILL)
         host.process.wait()
         wait_for("their ends", lambda: all(_is_gone(pid) for pid in pids))
@@ -192,9 +192,10 @@ def leaves_no_groups(bench):
     with bench.host(vms, options=["--fence=auto"]) as host:
         for name in vms:
             host.wait(name, state="running")
-        left = made & _groups()
-        assert not left, left
-    assert not _groups() & made, _groups()
+        assert not _groups(killed), _groups(killed)
+        made = _groups(host.process.pid)
+        assert made
+    assert not _groups(host.process.pid), made
     return None
 
 

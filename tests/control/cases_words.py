@@ -167,9 +167,9 @@ def sets_every_quota(bench):
 
 def sets_the_stack_while_it_runs(bench):
     """In both placements: one that is raised suffices, one that is lowered does not."""
-    vms = {f"{name}-{place}": f"args: [dive, 20000], process: {place}, "
-                              f"quotas: {{max-stack: {size}}}"
-           for name, size in (("up", "128k"), ("down", "16m")) for place in ("own", "shared")}
+    vms = {f"{name}-{place}": f"args: [dive, 20000, {size << 10}], process: {place}, "
+                              f"quotas: {{max-stack: {size}k}}"
+           for name, size in (("up", 128), ("down", 16384)) for place in ("own", "shared")}
     with bench.host(vms, options=["--stay"], code=1) as host:
         for name in vms:
             host.wait(name, state="running")

@@ -127,18 +127,16 @@ __attribute__((noinline)) static unsigned fall(unsigned depth)
     return below * 31 + depth;
 }
 
-/* Waits until its call stack may have another size, and calls itself so often. */
-static int dive(unsigned depth)
+/* Waits until its call stack may have another size than this, and calls itself so often. */
+static int dive(unsigned depth, unsigned long limit)
 {
-    struct cordon_quota before, now;
+    struct cordon_quota now;
 
-    if (cordon_quota_get(CORDON_QUOTA_STACK, &before) != 0)
-        return 100;
     do {
         usleep(10000);
         if (cordon_quota_get(CORDON_QUOTA_STACK, &now) != 0)
             return 100;
-    } while (now.limit == before.limit);
+    } while (now.limit == limit);
     return fall(depth) == 0;
 }
 
@@ -166,7 +164,7 @@ int main(int count, char **words)
     if (strcmp(what, "dirty") == 0)
         return dirty();
     if (strcmp(what, "dive") == 0)
-        return dive((unsigned)number);
+        return dive((unsigned)number, count > 3 ? strtoul(words[3], NULL, 10) : 0);
     if (strcmp(what, "litter") == 0)
         return litter();
     if (strcmp(what, "tally") == 0)
