@@ -57,6 +57,8 @@ class Bench:
                                                                       k=SIZE - 1))).encode()
                         for place in PLACES}
         self.guest = self.compile()
+        self.ledger = self.folder / "ledger.wasm"
+        self.compile_guest("ledger.c", self.ledger)
 
     def compile(self):
         rows = ",\n".join("{" + ", ".join(str(byte ^ MASK) for byte in self.secrets[place]) + "}"
@@ -65,9 +67,12 @@ class Bench:
             f"#define SECRET_SIZE {SIZE}\n"
             f"static const unsigned char masked[{len(MADE)}][{SIZE}] = {{\n{rows}}};\n")
         guest = self.folder / "guest.wasm"
-        subprocess.run([ROOT / "tools" / "guest-cc", "-O1", "-Wall", "-Wextra", "-Werror",
-                        f"-I{self.folder}", "-o", guest, HERE / "guest.c"], check=True)
+        self.compile_guest("guest.c", guest)
         return guest
+
+    def compile_guest(self, source, guest):
+        subprocess.run([ROOT / "tools" / "guest-cc", "-O1", "-Wall", "-Wextra", "-Werror",
+                        f"-I{self.folder}", "-o", guest, HERE / source], check=True)
 
     def hunt(self, what, more=()):
         """Hits by place, and of further masked secrets by number; "schedules" of AES keys."""
@@ -143,12 +148,14 @@ def hear(process, wanted):
 class Disk:
     """An ext4 file system in a file, mounted."""
 
-    def __init__(self, bench, name):
+    def __init__(self, bench, name, size):
         self.image, self.path = bench.folder / f"{name}.img", bench.folder / name
-        with self.image.open("wb") as file:
-            file.truncate(IMAGE_SIZE)
-        subprocess.run(["mkfs.ext4", "-q", "-F", self.image], check=True, capture_output=True)
-        self.path.mkdir()
+        if not self.image.exists():
+            with self.image.open("wb") as file:
+                file.truncate(size)
+            subprocess.run(["mkfs.ext4", "-q", "-F", self.image], check=True,
+                           capture_output=True)
+        self.path.mkdir(exist_ok=True)
         self.mount()
 
     def mount(self):
@@ -169,8 +176,9 @@ class Disk:
 
 
 @contextlib.contextmanager
-def disk(bench, name):
-    one = Disk(bench, name)
+def disk(bench, name, size=IMAGE_SIZE):
+    """With an image of that name that is there already: that one."""
+    one = Disk(bench, name, size)
     try:
         yield one
     finally:

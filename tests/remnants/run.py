@@ -19,6 +19,7 @@ import traceback
 import cases_disk
 import cases_kills
 import cases_memory
+import cases_volumes
 from bench import Bench
 
 
@@ -42,7 +43,7 @@ def main():
         print("SKIPPED remnants: the programs with care taken away were not built")
         return 77
     names = [word for word in sys.argv[2:] if word != "--long"]
-    cases = {name: case for module in (cases_memory, cases_disk, cases_kills)
+    cases = {name: case for module in (cases_memory, cases_disk, cases_kills, cases_volumes)
              for name, case in vars(module).items()
              if callable(case) and getattr(case, "__module__", "") == module.__name__
              and not name.startswith("_") and not isinstance(case, type)}
