@@ -105,7 +105,7 @@ class Case:
             expected = json.loads(value)
             holds = {'=': lambda: found == expected, '<=': lambda: found <= expected,
                      '>=': lambda: found >= expected}[relation]
-            if not holds():
+            if (found is None and expected is not None) or not holds():
                 wrong.append(f'meta {key} is {found!r}, expected {relation} {value}')
         return wrong
 
