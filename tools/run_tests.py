@@ -161,6 +161,7 @@ def suites(quick):
         ('isolation-asan', ['tests/isolation/run.py', asan, '--sanitized'], False),
         ('isolation-gcc', ['tests/isolation/run.py', gcc], False),
         ('remnants', ['tests/remnants/run.py', cordon], False),
+        ('remnants-asan', ['tests/remnants/run.py', asan, '--sanitized'], False),
         ('control', ['tests/control/run.py', cordon], True),
         ('control-asan', ['tests/control/run.py', asan], False),
         ('library', ['tests/embed/run.py', 'build'], True),

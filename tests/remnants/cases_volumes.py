@@ -141,7 +141,7 @@ def what_was_synced_outlives_power_cuts(bench):
                 copied = _Volume(bench, other.path, key=volume.key)
                 code, said = copied.check()
                 damaged += code != 0
-                assert said.startswith(("web: sound", "web: damaged")), (number, code, said)
+                assert said.startswith(("web: sound", "web: DAMAGED")), (number, code, said)
                 said = copied.ledger("verify", synced, passed, "lossy")
                 lost += "unread 0" not in said
                 # It can be gone on with.
