@@ -352,8 +352,9 @@ static bool refuse(enum cn_status status, cordon_error_t *error)
 bool cordon_cell_start(cordon_cell_t *cell, int pid, int socket,
                        const cordon_cell_events_t *events, cordon_error_t *error)
 {
-    bool good = cell->host->pool != NULL ||
-                cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start");
+    bool has_workers = cell->host->pool != NULL && !cn_pool_is_stepped(cell->host->pool);
+    bool good = has_workers || cn_api_fail(error, CORDON_MISUSE,
+                                           "the host has no workers: cordon_host_start");
 
     cell->cell.made = made;
     cell->cell.ended = ended;

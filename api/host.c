@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "host/clock.h"
 
 _Static_assert((int)CORDON_OVERRUNS == (int)CN_OVERRUNS, "cordon.h has as many");
 
@@ -63,21 +64,70 @@ static uint32_t usable_cores(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
 }
 
+static bool has_no_workers(const cordon_host_t *host, cordon_error_t *error)
+{
+    if (host->pool == NULL)
+        return true;
+    return cn_api_fail(error, CORDON_MISUSE, cn_pool_is_stepped(host->pool)
+                       ? "the host runs in steps already: cordon_host_begin"
+                       : "the host has its workers already");
+}
+
+/* VMs that watch how much memory is left are told when that changes. */
+static bool take_pool(cordon_host_t *host, struct cn_pool *pool, const struct cn_error *cause,
+                      cordon_error_t *error)
+{
+    if (pool == NULL)
+        return cn_api_fail_with(error, cause);
+    host->pool = host->pot.turned_context = pool;
+    atomic_store(&host->pot.turned, cn_pool_poke_watching);
+    return true;
+}
+
 bool cordon_host_start(cordon_host_t *host, uint32_t workers, cordon_error_t *error)
 {
     struct cn_error cause = {0};
 
-    if (host->pool != NULL)
-        return cn_api_fail(error, CORDON_MISUSE, "the host has its workers already");
+    if (!has_no_workers(host, error))
+        return false;
     if (workers > CN_POOL_WORKERS_MAX)
         return cn_api_fail(error, CORDON_MISUSE, "%u workers are asked for, at most %d can be had",
                            workers, CN_POOL_WORKERS_MAX);
-    host->pool = cn_pool_new(workers ? workers : usable_cores(), &cause);
-    if (host->pool == NULL)
-        return cn_api_fail_with(error, &cause);
-    host->pot.turned_context = host->pool;
-    atomic_store(&host->pot.turned, cn_pool_poke_watching);
-    return true;
+    return take_pool(host, cn_pool_new(workers ? workers : usable_cores(), &cause), &cause, error);
+}
+
+bool cordon_host_begin(cordon_host_t *host, cordon_error_t *error)
+{
+    struct cn_error cause = {0};
+
+    return has_no_workers(host, error) &&
+           take_pool(host, cn_pool_new_stepped(&cause), &cause, error);
+}
+
+cordon_state_t cordon_host_step(cordon_host_t *host, uint64_t ns, uint64_t *until_ns)
+{
+    static const cordon_state_t states[] = {
+        [CN_POOL_AGAIN] = CORDON_AGAIN, [CN_POOL_WAIT] = CORDON_WAIT,
+        [CN_POOL_EMPTY] = CORDON_OVER, [CN_POOL_BUSY] = CORDON_AGAIN};
+    enum cn_pool_state state = CN_POOL_EMPTY;
+    uint64_t until = UINT64_MAX;
+
+    if (host->pool != NULL && cn_pool_is_stepped(host->pool))
+        state = cn_pool_step(host->pool, ns, &until);
+    if (until_ns != NULL)
+        *until_ns = until;
+    return states[state];
+}
+
+int cordon_host_descriptor(cordon_host_t *host, cordon_error_t *error)
+{
+    int descriptor = -1;
+
+    if (host->pool == NULL || !cn_pool_is_stepped(host->pool))
+        cn_api_fail(error, CORDON_MISUSE, "the host does not run in steps: cordon_host_begin");
+    else if ((descriptor = cn_pool_descriptor(host->pool)) < 0)
+        cn_api_fail(error, CORDON_IO, "no descriptor is left to wait with");
+    return descriptor;
 }
 
 bool cordon_host_fence(cordon_host_t *host, char *what, size_t what_room, cordon_error_t *error)
@@ -137,7 +187,8 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
     uint32_t count = 0;
 
     if (vm->host->pool == NULL)
-        return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start");
+        return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start, or "
+                                                 "cordon_host_begin");
     if (cn_api_begin_call(vm) != CN_WAY_TOP)
         return cn_api_fail(error, CORDON_MISUSE, "the VM runs already");
     uint32_t were_initialized = vm->initialized_count;
@@ -181,8 +232,45 @@ bool cn_api_is_started(struct cordon_vm *vm)
     return is_started;
 }
 
+/* The most that a thread which waits for a VM sleeps before it looks whether it should give turns
+ * itself: whoever did may have stopped. */
+#define LOOK_NS 10000000
+#define NANOSECONDS 1000000000u
+
+/* While another thread gives the turns. */
+static void wait_a_moment(struct cordon_vm *vm)
+{
+    uint64_t moment = cn_clock_ns(CLOCK_MONOTONIC) + LOOK_NS;
+    const struct timespec until = {(time_t)(moment / NANOSECONDS), (long)(moment % NANOSECONDS)};
+
+    pthread_mutex_lock(&vm->ended_lock);
+    if (vm->is_started)
+        pthread_cond_clockwait(&vm->ended_cond, &vm->ended_lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&vm->ended_lock);
+}
+
+/* Gives turns until the VM has ended; and while another thread does, or nobody is ready, waits. */
+static void wait_in_steps(struct cordon_vm *vm)
+{
+    struct cn_pool *pool = vm->host->pool;
+
+    while (cn_api_is_started(vm)) {
+        uint64_t until_ns, now = cn_clock_ns(CLOCK_MONOTONIC);
+        enum cn_pool_state state = cn_pool_step(pool, CN_SLICE_LONG_NS, &until_ns);
+        if (state == CN_POOL_AGAIN || !cn_api_is_started(vm))
+            continue;
+        uint64_t ns = until_ns > now ? until_ns - now : 0;
+        if (state == CN_POOL_BUSY)
+            wait_a_moment(vm);
+        else
+            cn_pool_wait(pool, ns < LOOK_NS ? ns : LOOK_NS);
+    }
+}
+
 void cn_api_vm_wait(struct cordon_vm *vm)
 {
+    if (vm->host->pool != NULL && cn_pool_is_stepped(vm->host->pool))
+        wait_in_steps(vm);
     pthread_mutex_lock(&vm->ended_lock);
     while (vm->is_started)
         pthread_cond_wait(&vm->ended_cond, &vm->ended_lock);

@@ -179,7 +179,8 @@ void cordon_vm_free(cordon_vm_t *vm)
         cn_vm_kill(&vm->vm, SIGKILL);
     cn_api_vm_wait(vm);
     cn_api_drop_fns(vm);
-    if (vm->host->pool != NULL && vm->vm.account.used[CN_QUOTA_MEMORY] > LARGE)
+    if (vm->host->pool != NULL && !cn_pool_is_stepped(vm->host->pool) &&
+        vm->vm.account.used[CN_QUOTA_MEMORY] > LARGE)
         cn_api_tear_down(vm);
     cn_api_begun_free(vm);
     cn_vm_release(&vm->vm);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +21,11 @@
 
 #define EVENTS 64
 #define NANOSECONDS 1000000000u
-/* What the watcher's own descriptor is known by; seats by their number and its generation. */
+/* What the pool's own descriptors are known by; seats by their number and its generation. */
 #define NEWS UINT64_MAX
+#define TIMER (UINT64_MAX - 1)
+/* A moment that has passed. */
+#define AT_ONCE 1
 
 struct place {
     struct cn_seat *seat; /* NULL: free, and `next` is the next free one */
@@ -31,6 +36,8 @@ struct place {
 /* A turn that takes this much longer than its slice is looked at, and so often. */
 #define OVERDUE_NS 3000000
 #define LOOK_NS 2000000
+/* What is left of a step may be less: then its last turn ends so much after it. */
+#define TURN_SHORTEST_NS 50000
 
 /* One of the pool's threads: it works while it has a place among the workers. */
 struct worker {
@@ -39,6 +46,7 @@ struct worker {
     int tid;
     struct cn_seat *seat;  /* whose turn it runs, or NULL */
     uint64_t due_ns;       /* when that should be over */
+    uint64_t most_ns;      /* its turns are no longer than that, whatever the queue says */
     bool is_replaced;      /* it is blocked, and has no place any more */
 };
 
@@ -60,6 +68,10 @@ struct cn_pool {
     uint64_t wake_ns;        /* what one took of the processor in the last round that had some */
     uint32_t idle;           /* workers */
     bool is_stopping;
+    bool is_stepped;         /* without threads: */
+    bool has_step;           /* somebody is in one */
+    int timer;               /* for who waits for the next; -1 until somebody does */
+    uint64_t timer_ns;       /* the moment that it is set to, 0 for none */
     struct cn_pool_figures figures;
     pthread_t watcher;
     bool has_watcher;
@@ -126,6 +138,11 @@ static bool is_seated(const struct cn_pool *pool, const struct cn_seat *seat)
 
 /* ------------------------------------------------------------------ waking and watching */
 
+static void tell_watcher(struct cn_pool *pool)
+{
+    (void)eventfd_write(pool->news, 1);
+}
+
 static void wake(struct cn_pool *pool, struct cn_seat *seat)
 {
     cn_alarm_clear(&pool->alarms, seat);
@@ -136,6 +153,8 @@ static void wake(struct cn_pool *pool, struct cn_seat *seat)
     cn_fair_wake(&pool->fair, &seat->entity);
     if (pool->idle > 0)
         pthread_cond_signal(&pool->work);
+    if (pool->is_stepped && !pool->has_step)
+        tell_watcher(pool); /* whoever gives the steps */
 }
 
 /* The watcher wakes it, and what that takes of the processor is the VM's to pay: by what a wake
@@ -145,11 +164,6 @@ static void wake_by_watcher(struct cn_pool *pool, struct cn_seat *seat)
     cn_fair_charge(&pool->fair, &seat->entity, pool->wake_ns);
     pool->wakes++;
     wake(pool, seat);
-}
-
-static void tell_watcher(struct cn_pool *pool)
-{
-    (void)eventfd_write(pool->news, 1);
 }
 
 /* One event, once: the watcher is told again when the seat waits again. */
@@ -245,7 +259,7 @@ static int add_worker(struct cn_pool *pool)
 {
     struct worker *worker = &pool->threads[pool->thread_count];
 
-    *worker = (struct worker){.pool = pool};
+    *worker = (struct worker){.pool = pool, .most_ns = UINT64_MAX};
     int error = start_thread(&worker->thread, work, worker);
     pool->thread_count += error == 0;
     return error;
@@ -300,6 +314,24 @@ static void replace_blocked(struct cn_pool *pool)
     }
 }
 
+/* Wakes whoever it concerns. `before` is this thread's CPU time when it began to look. */
+static void take_events(struct cn_pool *pool, const struct epoll_event *events, int count,
+                        uint64_t before)
+{
+    for (int i = 0; i < count; i++) {
+        struct cn_seat *seat;
+        if (events[i].data.u64 == NEWS)
+            wake_poked(pool);
+        else if (events[i].data.u64 != TIMER &&
+                 (seat = seat_known_as(pool, events[i].data.u64)) != NULL)
+            wake_by_watcher(pool, seat);
+    }
+    ring_alarms(pool);
+    if (pool->wakes > 0)
+        pool->wake_ns = (cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before) / pool->wakes;
+    pool->wakes = 0;
+}
+
 static void *watch_all(void *context)
 {
     struct cn_pool *pool = context;
@@ -309,18 +341,8 @@ static void *watch_all(void *context)
     while (!pool->is_stopping) {
         uint64_t before = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
         int count = next_events(pool, events);
-        for (int i = 0; i < count; i++) {
-            struct cn_seat *seat;
-            if (events[i].data.u64 == NEWS)
-                wake_poked(pool);
-            else if ((seat = seat_known_as(pool, events[i].data.u64)) != NULL)
-                wake_by_watcher(pool, seat);
-        }
-        ring_alarms(pool);
+        take_events(pool, events, count, before);
         replace_blocked(pool);
-        if (pool->wakes > 0)
-            pool->wake_ns = (cn_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before) / pool->wakes;
-        pool->wakes = 0;
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -372,6 +394,8 @@ static void run_turn(struct cn_pool *pool, struct worker *worker, struct cn_seat
 {
     uint64_t slice = cn_fair_slice_ns(&pool->fair);
 
+    if (slice > worker->most_ns)
+        slice = worker->most_ns;
     worker->seat = seat;
     uint64_t now = cn_clock_ns(CLOCK_MONOTONIC);
     worker->due_ns = now + slice + OVERDUE_NS;
@@ -420,6 +444,115 @@ static void work_in_place(struct cn_pool *pool, struct worker *worker)
     }
 }
 
+/* ------------------------------------------------------------------ steps */
+
+static void set_timer(struct cn_pool *pool, uint64_t moment)
+{
+    struct itimerspec when = {
+        .it_value = {(time_t)(moment / NANOSECONDS), (long)(moment % NANOSECONDS)}};
+
+    if (pool->timer < 0 || pool->timer_ns == moment)
+        return;
+    pool->timer_ns = moment;
+    (void)timerfd_settime(pool->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* Without a wait. */
+static void look_for_events(struct cn_pool *pool)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t before = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int count;
+
+    do {
+        count = epoll_wait(pool->epoll, events, EVENTS, 0);
+        take_events(pool, events, count, before);
+    } while (count == EVENTS);
+}
+
+static void give_turns(struct cn_pool *pool, uint64_t ns)
+{
+    uint64_t now = cn_clock_ns(CLOCK_MONOTONIC), end = cn_moment_after(now, ns);
+    struct worker worker = {.pool = pool};
+    struct cn_fair_entity *entity;
+
+    do {
+        look_for_events(pool);
+        entity = cn_fair_pick(&pool->fair);
+        worker.most_ns = end > now + TURN_SHORTEST_NS ? end - now : TURN_SHORTEST_NS;
+        if (entity != NULL)
+            give_turn(pool, &worker, (struct cn_seat *)entity);
+        now = cn_clock_ns(CLOCK_MONOTONIC);
+    } while (entity != NULL && now < end);
+}
+
+/* What there is to do next, and when. */
+static enum cn_pool_state state_of(struct cn_pool *pool, uint64_t *until_ns)
+{
+    *until_ns = 0;
+    if (pool->fair.ready_count > 0)
+        return CN_POOL_AGAIN;
+    *until_ns = pool->alarms.count > 0 ? pool->alarms.seats[0]->until_ns : UINT64_MAX;
+    return pool->figures.seats > 0 ? CN_POOL_WAIT : CN_POOL_EMPTY;
+}
+
+enum cn_pool_state cn_pool_step(struct cn_pool *pool, uint64_t ns, uint64_t *until_ns)
+{
+    enum cn_pool_state state = CN_POOL_BUSY;
+
+    *until_ns = 0;
+    pthread_mutex_lock(&pool->lock);
+    if (!pool->has_step) {
+        pool->has_step = true;
+        give_turns(pool, ns);
+        pool->has_step = false;
+        state = state_of(pool, until_ns);
+        set_timer(pool, state == CN_POOL_AGAIN ? AT_ONCE : *until_ns == UINT64_MAX ? 0 : *until_ns);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return state;
+}
+
+static void add_timer(struct cn_pool *pool)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = TIMER};
+
+    pool->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (pool->timer < 0)
+        return;
+    if (epoll_ctl(pool->epoll, EPOLL_CTL_ADD, pool->timer, &event) == 0) {
+        set_timer(pool, AT_ONCE); /* the step that comes knows better */
+        return;
+    }
+    close(pool->timer);
+    pool->timer = -1;
+}
+
+int cn_pool_descriptor(struct cn_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (pool->timer < 0)
+        add_timer(pool);
+    int descriptor = pool->timer >= 0 ? pool->epoll : -1;
+    pthread_mutex_unlock(&pool->lock);
+    return descriptor;
+}
+
+void cn_pool_wait(struct cn_pool *pool, uint64_t ns)
+{
+    struct pollfd polled = {.fd = pool->epoll, .events = POLLIN};
+    struct timespec time = {(time_t)(ns / NANOSECONDS), (long)(ns % NANOSECONDS)};
+
+    (void)ppoll(&polled, 1, &time, NULL);
+}
+
+bool cn_pool_is_stepped(const struct cn_pool *pool)
+{
+    return pool->is_stepped;
+}
+
+/* ------------------------------------------------------------------ workers */
+
 static void *work(void *context)
 {
     struct worker *worker = context;
@@ -455,7 +588,7 @@ static int open_watch(struct cn_pool *pool)
     return 0;
 }
 
-struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error)
+static struct cn_pool *pool_for(uint32_t workers, struct cn_error *error)
 {
     struct cn_pool *pool = cn_alloc(cn_heap, sizeof *pool);
 
@@ -464,12 +597,29 @@ struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error)
         return NULL;
     }
     memset(pool, 0, sizeof *pool);
+    pool->timer = -1;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->place, NULL);
     cn_fair_init(&pool->fair, cn_heap, workers);
     pool->free_place = NO_PLACE;
     pool->figures.workers = workers;
+    return pool;
+}
+
+static struct cn_pool *fail_to_start(struct cn_pool *pool, int failure, struct cn_error *error)
+{
+    cn_fail(error, CN_IO, CN_NO_OFFSET, "the workers cannot be started: %s", strerror(failure));
+    cn_pool_free(pool);
+    return NULL;
+}
+
+struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error)
+{
+    struct cn_pool *pool = pool_for(workers, error);
+
+    if (pool == NULL)
+        return NULL;
     int failure = open_watch(pool);
     pool->missing = workers;
     for (uint32_t i = 0; failure == 0 && i < workers; i++)
@@ -477,11 +627,18 @@ struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error)
     if (failure == 0)
         failure = start_thread(&pool->watcher, watch_all, pool);
     pool->has_watcher = failure == 0;
-    if (failure == 0)
-        return pool;
-    cn_fail(error, CN_IO, CN_NO_OFFSET, "the workers cannot be started: %s", strerror(failure));
-    cn_pool_free(pool);
-    return NULL;
+    return failure == 0 ? pool : fail_to_start(pool, failure, error);
+}
+
+struct cn_pool *cn_pool_new_stepped(struct cn_error *error)
+{
+    struct cn_pool *pool = pool_for(1, error);
+
+    if (pool == NULL)
+        return NULL;
+    pool->is_stepped = true;
+    int failure = open_watch(pool);
+    return failure == 0 ? pool : fail_to_start(pool, failure, error);
 }
 
 void cn_pool_free(struct cn_pool *pool)
@@ -502,6 +659,8 @@ void cn_pool_free(struct cn_pool *pool)
         close(pool->epoll);
     if (pool->news >= 0)
         close(pool->news);
+    if (pool->timer >= 0)
+        close(pool->timer);
     cn_fair_release(&pool->fair);
     cn_alarms_release(&pool->alarms);
     cn_free(cn_heap, pool->places, pool->place_count * sizeof *pool->places);

@@ -9,6 +9,9 @@
  * its place among the workers to a spare thread while others are ready: so it keeps nobody from
  * running but its own VM, which counts as asleep until the thread comes back.
  *
+ * Or it has no threads of its own, and the same queue deals out turns on whatever thread calls
+ * cn_pool_step, which looks after what VMs wait for, too.
+ *
  * One lock guards the queue; turns run without it. Functions are for any thread unless they say
  * otherwise.
  */
@@ -71,6 +74,8 @@ struct cn_pool_figures {
 
 /* Starts the threads. NULL with an error when they or descriptors cannot be had. */
 struct cn_pool *cn_pool_new(uint32_t workers, struct cn_error *error);
+/* One without threads, whose one worker is whoever calls cn_pool_step. NULL as above. */
+struct cn_pool *cn_pool_new_stepped(struct cn_error *error);
 /* Stops the threads; no seat may be taken any more. NULL is fine. */
 void cn_pool_free(struct cn_pool *pool);
 
@@ -97,6 +102,25 @@ void cn_pool_poke_watching(void *pool);
 /* By the thread that has the seat's turn, or its process: it may wait in the kernel for long now,
  * and its place is for another thread meanwhile. */
 void cn_pool_blocks(struct cn_pool *pool, struct cn_seat *seat);
+
+/* ------------------------------------------------------------------ without threads */
+
+/* What a step has come to. */
+enum cn_pool_state {
+    CN_POOL_AGAIN, /* somebody is ready */
+    CN_POOL_WAIT,  /* nobody is, before *until_ns or until something happens */
+    CN_POOL_EMPTY, /* there are no seats */
+    CN_POOL_BUSY,  /* another thread is in a step, or this one, further up: nothing was done */
+};
+
+bool cn_pool_is_stepped(const struct cn_pool *pool);
+/* Looks after what has happened, and gives turns, in the queue's order and one at least, until
+ * nobody is ready or `ns` are over; no turn is given more than is left of these, or 50 us. */
+enum cn_pool_state cn_pool_step(struct cn_pool *pool, uint64_t ns, uint64_t *until_ns);
+/* Waits, outside of steps, for so long at most: until something happens that wants one. */
+void cn_pool_wait(struct cn_pool *pool, uint64_t ns);
+/* A descriptor, the pool's, that is readable when a step is due. -1 when there are no more. */
+int cn_pool_descriptor(struct cn_pool *pool);
 
 struct cn_pool_figures cn_pool_figures(struct cn_pool *pool);
 

@@ -729,10 +729,46 @@ CORDON_API bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user
 /* Waits until a started VM has ended, and `done` has returned. */
 CORDON_API void cordon_vm_wait(cordon_vm_t *vm, cordon_result_t *result);
 
+/* In place of cordon_host_start: the host gets no threads, and what cordon_vm_start starts runs
+ * within cordon_host_step, on the thread that calls that. This thread is the one worker then: the
+ * host chooses whose turn is next, by weight, reservation and limit as above, and `done` is called
+ * in there. So many VMs can run under all their quotas on the thread of an event loop:
+ *
+ *     cordon_host_begin(host, &error);
+ *     cordon_vm_start(vm, done, user, &error);      any number of them, at any time
+ *     int fd = cordon_host_descriptor(host, &error);
+ *     ... whenever fd is readable:
+ *         cordon_host_step(host, 2000000, NULL);
+ *
+ * Turns that block, as in a function of yours that waits, keep the other VMs waiting, too. There
+ * are no cells. CORDON_MISUSE when the host has workers, or has begun already; CORDON_IO. */
+CORDON_API bool cordon_host_begin(cordon_host_t *host, cordon_error_t *error);
+
+/* Gives turns to the host's VMs for about so many nanoseconds (CORDON_UNLIMITED: for as long as one
+ * has something to do): one turn at least, if somebody is ready, and none that takes more than is
+ * left, or 50 us. A turn ends at a safepoint of the guest's, and when a function of yours has
+ * returned.
+ *
+ * CORDON_AGAIN when a VM is ready to go on; CORDON_WAIT when there is nothing to do until something
+ * happens, or until the moment of CLOCK_MONOTONIC that is written to `until_ns`, which may be NULL
+ * (0 with CORDON_AGAIN, UINT64_MAX for none); CORDON_OVER when no started VM is left.
+ *
+ * Any thread may call it, one at a time: while another is in there, or from within a function that
+ * it has called, nothing is done, and it returns CORDON_AGAIN. It may be called at any time, which
+ * does no harm. cordon_vm_wait and cordon_vm_free of a started VM give turns until that has ended;
+ * they may not be called from within. */
+CORDON_API cordon_state_t cordon_host_step(cordon_host_t *host, uint64_t ns, uint64_t *until_ns);
+
+/* A descriptor for poll, epoll or uv_poll: readable when cordon_host_step should be called, because
+ * a VM was started, is ready, was completed or is wanted something of by its control, because what
+ * one waits for has happened, or its moment has come. It belongs to the host: do not close it. -1
+ * with CORDON_MISUSE without cordon_host_begin, with CORDON_IO when descriptors are exhausted. */
+CORDON_API int cordon_host_descriptor(cordon_host_t *host, cordon_error_t *error);
+
 #define CORDON_OVERRUNS 16
 
 typedef struct cordon_host_stats {
-    uint32_t workers;  /* 0 before cordon_host_start */
+    uint32_t workers;  /* 0 before cordon_host_start; 1 after cordon_host_begin */
     uint32_t vms;      /* started and not ended */
     uint32_t runnable; /* of these: running, or waiting for nothing but their turn */
     uint64_t reserved; /* thousandths of a core that are promised */

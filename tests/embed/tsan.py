@@ -68,7 +68,8 @@ def main():
         found = check(control, work, [])
         reasons = {'control': None if found and 'data race' in found else 'a race is not seen',
                    'storm': check(os.path.join(HERE, 'storm.c'), work, ['20']),
-                   'threads': check(os.path.join(HERE, 'threads.c'), work, ['200'])}
+                   'threads': check(os.path.join(HERE, 'threads.c'), work, ['200']),
+                   'stepped': check(os.path.join(HERE, 'stepped.c'), work, ['5'])}
         for name, reason in reasons.items():
             passed += reason is None
             failed += reason is not None
