@@ -20,7 +20,8 @@ cordon_host_t *cordon_host_new(cordon_error_t *error)
         cn_api_fail(error, CORDON_QUOTA, "no memory left");
     if (host == NULL)
         return NULL;
-    host->memory_limit = host->pot.size = CORDON_UNLIMITED;
+    host->memory_limit = CORDON_UNLIMITED;
+    atomic_init(&host->pot.size, CORDON_UNLIMITED);
     cn_pends_init(&host->pends, cn_api_answer_dropped);
     cn_closures_init(&host->closures);
     cn_stock_init(&host->stock);
