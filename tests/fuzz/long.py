@@ -182,10 +182,13 @@ def prepare(folder, target, engines):
     os.makedirs(corpus, exist_ok=True)
     os.makedirs(os.path.join(folder, 'logs'), exist_ok=True)
     seeds = targets.seeds_of(target)
+    is_new = not os.listdir(corpus)
     learn(corpus, seeds)
     if not os.listdir(corpus):
         with open(os.path.join(corpus, 'empty'), 'wb') as file:
             file.write(b'\0')
+    if is_new:
+        minimise(folder, target)  # AFL++ takes minutes to begin with thousands of modules
 
 
 def minimise(folder, target):

@@ -10,6 +10,7 @@
 
 #define STACK_SIZE ((size_t)64 * 1024)
 #define GUARD_SIZE ((size_t)64 * 1024)
+#define PAGE_SIZE 4096u
 #define EXTERNREF(number) ((uint64_t)(0x400 + (number)) << 2 | CN_REF_HOST_BITS)
 #define EXTERNREFS 4u
 
@@ -120,10 +121,23 @@ static void close_world(struct world *world)
     free(world->globals);
 }
 
-/* A stack full of garbage with nothing behind it. Only low halves differ between the worlds: an i32
- * or f32 leaves the upper half of its slot as it was, so the upper half of a number may be what
- * the same thread left there before (spec/bytecode.md). Whatever else is read before it is written
- * shows in the low one. */
+/* Only low halves differ between the worlds: an i32 or f32 leaves the upper half of its slot as it
+ * was, so the upper half of a number may be what the same thread left there before
+ * (spec/bytecode.md). Whatever else is read before it is written shows in the low one. */
+static void fill(union cn_slot *stack, uint64_t garbage)
+{
+    static union cn_slot slots[STACK_SIZE / sizeof(union cn_slot)];
+    static uint64_t filled_with;
+
+    if (garbage == 0)
+        return; /* a new stack is zeros */
+    for (size_t i = 0; filled_with != garbage && i < sizeof slots / sizeof *slots; i++)
+        slots[i].u64 = (uint32_t)(garbage + (garbage & 1 ? i * 0x9e3779b1u : 0));
+    filled_with = garbage;
+    memcpy(stack, slots, sizeof slots);
+}
+
+/* A stack full of garbage with nothing behind it. */
 static void make_thread(struct world *world, uint64_t garbage)
 {
     if (cn_thread_new(world->store, STACK_SIZE, &world->thread) != CN_OK)
@@ -133,8 +147,7 @@ static void make_thread(struct world *world, uint64_t garbage)
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (guard != MAP_FAILED) /* else something stands there already */
         world->guard = guard;
-    for (size_t i = 0; i < STACK_SIZE / sizeof *world->thread->stack; i++)
-        world->thread->stack[i].u64 = (uint32_t)(garbage + (garbage & 1 ? i * 0x9e3779b1u : 0));
+    fill(world->thread->stack, garbage);
 }
 
 /* ------------------------------------------------------------------ what is left */
@@ -183,6 +196,18 @@ static uint64_t value_of(const struct world *world, cn_valtype type, union cn_sl
     return type == CN_I32 || type == CN_F32 ? slot.u32 : slot.u64;
 }
 
+/* Most pages are zeros, which is soon said. */
+static uint64_t add_page(uint64_t hash, const uint8_t *page)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    if (memcmp(page, zeros, PAGE_SIZE) == 0)
+        return add(hash, 0);
+    for (uint32_t i = 0; i < PAGE_SIZE; i += 8)
+        hash = add(hash, cn_load_u64(page + i));
+    return hash;
+}
+
 static uint64_t hash_state(const struct world *world, const struct cn_functype *type, bool done)
 {
     const struct cn_instance *instance = world->instance;
@@ -202,8 +227,8 @@ static uint64_t hash_state(const struct world *world, const struct cn_functype *
     for (uint32_t i = 0; i < module->memory_count; i++) {
         const struct cn_memory *memory = instance->memories[i];
         hash = add(hash, memory->size);
-        for (uint64_t j = 0; j < memory->size; j += 8)
-            hash = add(hash, cn_load_u64(memory->base + j));
+        for (uint64_t j = 0; j < memory->size; j += PAGE_SIZE)
+            hash = add_page(hash, memory->base + j);
     }
     for (uint32_t i = 0, slot = 0; done && i < type->result_count; i++) {
         cn_valtype result = cn_functype_results(type)[i];
