@@ -326,17 +326,21 @@ static void ended(struct cn_cell *inner)
 
 /* ------------------------------------------------------------------ starting */
 
-static bool send_all(struct cordon_cell *cell, int socket, cordon_error_t *error)
+static bool send_all(struct cordon_cell *cell, int pid, int socket, cordon_error_t *error)
 {
     /* The first two alone: with them the other side knows how many follow. */
     bool sent = cn_parcel_send_fds(socket, cell->fds, 2) &&
                 cn_parcel_send_fds(socket, cell->fds + 2, cell->fd_count - 2) &&
                 cn_parcel_send_keys(socket, cell->keys, cell->key_count);
-    /* How a process has ended that is dead already is found out like that of any other. */
-    bool is_dead = !sent && (errno == EPIPE || errno == ECONNRESET);
+    bool is_deaf = !sent && (errno == EPIPE || errno == ECONNRESET);
 
-    return sent || is_dead ||
-           cn_api_fail(error, CORDON_IO, "the VM's process: %s", strerror(errno));
+    if (!sent && !is_deaf)
+        return cn_api_fail(error, CORDON_IO, "the VM's process: %s", strerror(errno));
+    /* How a process has ended that is dead already is found out like that of any other. One that
+     * lives and does not listen would wait for ever. */
+    if (is_deaf)
+        kill(pid, SIGKILL);
+    return true;
 }
 
 static bool refuse(enum cn_status status, cordon_error_t *error)
@@ -364,7 +368,7 @@ bool cordon_cell_start(cordon_cell_t *cell, int pid, int socket,
     if (good && cell->host->has_fences)
         cn_fence_put(&cell->host->fences, &cell->fence, pid, cell->cell.limit,
                      cell->writes_to_memory);
-    good = good && send_all(cell, socket, error);
+    good = good && send_all(cell, pid, socket, error);
     close_fds(cell);
     if (!good) {
         close(socket);

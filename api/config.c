@@ -31,7 +31,7 @@ cordon_config_t *cordon_config_new(cordon_error_t *error)
     cn_account_init(&defaults);
     memcpy(config->limit, defaults.limit, sizeof config->limit);
     for (int i = 0; i < 3; i++)
-        config->stdio[i] = config->own_stdio[i] = -1;
+        config->stdio[i] = config->own_stdio[i] = config->taken_stdio[i] = -1;
     config->ledger_fd = -1;
     return config;
 }
@@ -65,9 +65,12 @@ void cordon_config_free(cordon_config_t *config)
         close(config->dirs[i].host);
     for (uint32_t i = 0; i < config->listener_count; i++)
         close(config->listeners[i]);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         if (config->own_stdio[i] >= 0)
             close(config->own_stdio[i]);
+        if (config->taken_stdio[i] >= 0)
+            close(config->taken_stdio[i]);
+    }
     cn_free(cn_heap, config->args, config->arg_room * sizeof *config->args);
     cn_free(cn_heap, config->environ, config->environ_room * sizeof *config->environ);
     cn_free(cn_heap, config->dirs, config->dir_room * sizeof *config->dirs);

@@ -29,6 +29,18 @@ struct inside {
 
 /* ------------------------------------------------------------------ unpacking */
 
+/* None of the descriptors when it fails. */
+static bool receive_all(int socket, int *fds, uint32_t count, uint8_t *keys, uint32_t key_count)
+{
+    if (!cn_parcel_receive_fds(socket, fds, count))
+        return false;
+    if (cn_parcel_receive_keys(socket, keys, key_count))
+        return true;
+    for (uint32_t i = 0; i < count; i++)
+        close(fds[i]);
+    return false;
+}
+
 static bool receive_config(struct inside *in, int socket, cordon_error_t *error)
 {
     uint8_t *parcel = (uint8_t *)(in->inside.page + 1);
@@ -40,8 +52,7 @@ static bool receive_config(struct inside *in, int socket, cordon_error_t *error)
     cn_api_fail(error, CORDON_IO, "the VM's description cannot be read");
     if (key_count > 0 && keys == NULL)
         cn_api_fail(error, CORDON_QUOTA, "no memory can be locked for a key");
-    else if (fds != NULL && cn_parcel_receive_fds(socket, fds, count) &&
-             cn_parcel_receive_keys(socket, keys, key_count))
+    else if (fds != NULL && receive_all(socket, fds, count, keys, key_count))
         in->config = cn_parcel_read(parcel, size, fds, keys, error);
     cn_secret_free(keys);
     if (fds != NULL)
@@ -61,8 +72,10 @@ static bool join(struct inside *in, int socket, cordon_error_t *error)
     in->module_fd = fds[1];
     (void)lseek(in->module_fd, 0, SEEK_SET); /* a restart reads it again */
     in->host = cordon_host_new(error);
-    if (in->host == NULL)
+    if (in->host == NULL) {
+        close(fds[0]);
         return false;
+    }
     enum cn_status status = cn_inside_init(&in->inside, fds[0], socket, &in->host->pot);
     close(fds[0]);
     return status == CN_OK || cn_api_fail(error, CORDON_IO, "the page that is shared with the "

@@ -93,6 +93,7 @@ struct cordon_config {
     uint32_t arg_room, environ_room, dir_room, listener_room;
     struct cn_stream streams[3]; /* functions instead of these: */
     int stdio[3], own_stdio[3]; /* own: opened anew before the sandbox, or -1 */
+    int taken_stdio[3];         /* what of stdio the config closes, or -1 */
     uint64_t limit[CORDON_QUOTA_COUNT];
     int ledger_fd; /* or -1 */
     void *ledger;  /* the same, mapped */

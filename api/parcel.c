@@ -255,7 +255,7 @@ static bool take_grants(cordon_config_t *config, struct reader *reader, const ui
 
     for (int i = 0; i < 3; i++)
         if (head->has_stdio & 1u << i)
-            config->stdio[i] = fds[(*used)++];
+            config->stdio[i] = config->taken_stdio[i] = fds[(*used)++];
     for (uint32_t i = 0; i < head->dir_count; i++) {
         const char *guest = take_text(reader);
         memcpy(&row, rows + i * sizeof row, sizeof row);
@@ -283,6 +283,7 @@ cordon_config_t *cn_parcel_read(const uint8_t *bytes, size_t size, const int *fd
     uint32_t used = 0, expected = cn_parcel_expects(bytes, size, &reader.keys_left);
 
     if (config == NULL || expected == UINT32_MAX) {
+        close_all(fds, expected == UINT32_MAX ? 0 : expected);
         cordon_config_free(config);
         return NULL;
     }
@@ -320,7 +321,11 @@ static bool send_some(int socket, const int *fds, uint32_t count)
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(count * sizeof *fds);
     memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
-    return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+    ssize_t size;
+    do
+        size = sendmsg(socket, &message, MSG_NOSIGNAL);
+    while (size < 0 && errno == EINTR);
+    return size == 1;
 }
 
 bool cn_parcel_send_fds(int socket, const int *fds, uint32_t count)

@@ -1,42 +1,47 @@
 #include "hooks.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
-struct site sites[SITES_MAX];
-uint32_t site_count;
-struct fault fault;
-_Atomic uint32_t injected, allocations;
-_Atomic int64_t blocks, mapped;
-uint32_t kill_before, kill_after;
-_Atomic uint32_t calls;
+struct hooks *hooks;
 
 static _Atomic bool watches;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-enum way { ERRNO, POINTER, HEAP, NUMBER, AFTER, BYTES, LIST, MESSAGE };
+enum way { ERRNO, POINTER, HEAP, ZERO, NUMBER, AFTER, BYTES, LIST, MESSAGE };
 
 #define ERRORS_MAX 12
 static const struct {
     const char *name;
     enum way way;
+    long number; /* of a system call that is made by it, or -1 */
     int errors[ERRORS_MAX];
 } rows[] = {
-#define FAULT(name, type, way, ...) {#name, way, {__VA_ARGS__}},
+#define FAULT(name, type, way, ...) {#name, way, -1, {__VA_ARGS__}},
+#define NUMBERED(name, ...) {#name, ERRNO, SYS_##name, {__VA_ARGS__}},
 #include "calls.def"
+#undef NUMBERED
 #undef FAULT
 };
 
 const char *call_name(enum call call)
 {
     return rows[call].name;
+}
+
+const char *call_symbol(enum call call)
+{
+    return rows[call].number < 0 ? rows[call].name : "syscall";
 }
 
 bool call_allocates(enum call call)
@@ -57,20 +62,23 @@ int call_error(enum call call, uint32_t number)
 
 static struct site *find_site(enum call call, void *at)
 {
-    for (uint32_t i = 0; i < site_count; i++)
+    struct site *sites = hooks->sites;
+
+    for (uint32_t i = 0; i < hooks->site_count; i++)
         if (sites[i].at == at && sites[i].call == call)
             return &sites[i];
-    if (site_count == SITES_MAX)
+    if (hooks->site_count == SITES_MAX)
         return &sites[SITES_MAX - 1];
-    sites[site_count] = (struct site){call, at, 0};
-    return &sites[site_count++];
+    sites[hooks->site_count] = (struct site){call, at, 0};
+    return &sites[hooks->site_count++];
 }
 
 void hooks_watch(void)
 {
-    for (uint32_t i = 0; i < site_count; i++)
-        sites[i].times = 0;
-    injected = allocations = calls = 0;
+    for (uint32_t i = 0; i < hooks->site_count; i++)
+        hooks->sites[i].times = 0;
+    hooks->injected = hooks->allocations = hooks->calls = 0;
+    hooks->blocks = hooks->mapped = 0;
     watches = true;
 }
 
@@ -82,22 +90,24 @@ void hooks_rest(void)
 /* The error that this call has to give, or 0. */
 static int ask(enum call call, void *at)
 {
+    const struct fault *fault;
     uint32_t number;
     bool is_hit;
 
     if (!watches)
         return 0;
+    fault = &hooks->fault;
     pthread_mutex_lock(&lock);
     struct site *site = find_site(call, at);
     site->times++;
     if (call_allocates(call))
-        allocations++;
-    number = fault.site == NULL ? allocations : site->times;
-    is_hit = (fault.site == NULL ? call_allocates(call) : fault.site == site) &&
-             fault.count > 0 && number >= fault.first && number - fault.first < fault.count;
-    injected += is_hit;
+        hooks->allocations++;
+    number = fault->site == NULL ? hooks->allocations : site->times;
+    is_hit = (fault->site == NULL ? call_allocates(call) : fault->site == site) &&
+             fault->count > 0 && number >= fault->first && number - fault->first < fault->count;
+    hooks->injected += is_hit;
     pthread_mutex_unlock(&lock);
-    return is_hit ? fault.error : 0;
+    return is_hit ? fault->error : 0;
 }
 
 /* ------------------------------------------------------------------ less than was asked for */
@@ -160,21 +170,22 @@ static void note_memory(enum call call, const reg *a, reg result)
 {
     if (!watches)
         return;
-    if (call == CALL_malloc && result != 0)
-        blocks++;
+    if ((call == CALL_malloc || call == CALL_calloc || call == CALL_strdup ||
+         call == CALL_open_memstream) && result != 0)
+        hooks->blocks++;
     if (call == CALL_realloc && a[0] == 0 && result != 0)
-        blocks++;
+        hooks->blocks++;
     if (call == CALL_mmap64 && result != -1 && (a[3] & MAP_FIXED) == 0)
-        mapped += pages(a[1]);
+        hooks->mapped += pages(a[1]);
     /* To a fixed place is to where a mapping was made for it, which is counted. */
     if (call == CALL_mremap && result != -1)
-        mapped += ((a[3] & MREMAP_FIXED) == 0 ? pages(a[2]) : 0) - pages(a[1]);
+        hooks->mapped += ((a[3] & MREMAP_FIXED) == 0 ? pages(a[2]) : 0) - pages(a[1]);
 }
 
 void __wrap_free(void *block)
 {
     if (watches && block != NULL)
-        blocks--;
+        hooks->blocks--;
     __real_free(block);
 }
 
@@ -183,7 +194,7 @@ int __wrap_munmap(void *at, size_t size)
     int result = __real_munmap(at, size);
 
     if (watches && result == 0)
-        mapped -= pages((reg)size);
+        hooks->mapped -= pages((reg)size);
     return result;
 }
 
@@ -191,21 +202,33 @@ int __wrap_munmap(void *at, size_t size)
 
 static reg make(enum call call, any_fn real, const reg *a)
 {
-    uint32_t number = watches && !call_allocates(call) ? ++calls : 0;
+    uint32_t number = watches && !call_allocates(call) ? ++hooks->calls : 0;
 
-    if (number != 0 && number == kill_before)
+    if (number != 0 && number == hooks->kill_before)
         raise(SIGKILL);
     reg result = real(a[0], a[1], a[2], a[3], a[4], a[5]);
     int error = errno;
-    if (number != 0 && number == kill_after)
+    if (number != 0 && number == hooks->kill_after)
         raise(SIGKILL);
     note_memory(call, a, result);
     errno = error;
     return result;
 }
 
+static enum call by_number(reg number)
+{
+    for (int i = 0; i < CALL_COUNT; i++)
+        if (rows[i].number == number)
+            return (enum call)i;
+    return CALL_syscall;
+}
+
 static reg lead(enum call call, any_fn real, void *at, const reg *a)
 {
+    if (call == CALL_syscall && a[0] == SYS_futex && a[2] == FUTEX_WAKE)
+        return make(call, real, a); /* it cannot fail */
+    if (call == CALL_syscall)
+        call = by_number(a[0]);
     int error = ask(call, at);
     enum way way = rows[call].way;
 
@@ -219,7 +242,7 @@ static reg lead(enum call call, any_fn real, void *at, const reg *a)
     if (way == NUMBER)
         return error;
     errno = error;
-    return way == HEAP ? 0 : -1;
+    return way == HEAP || way == ZERO ? 0 : -1;
 }
 
 #define FAULT(name, type, ...)                                                                     \
@@ -231,7 +254,9 @@ static reg lead(enum call call, any_fn real, void *at, const reg *a)
         return (type)lead(CALL_##name, (any_fn)(void (*)(void))__real_##name,                      \
                           __builtin_return_address(0), all);                                       \
     }
+#define NUMBERED(...)
 #include "calls.def"
+#undef NUMBERED
 #undef FAULT
 
 /* ------------------------------------------------------------------ the library of ciphers */
@@ -267,5 +292,11 @@ static void release(void *block, const char *file, int line)
 
 void hooks_begin(void)
 {
+    void *shared = mmap(NULL, sizeof *hooks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        -1, 0);
+
+    if (shared == MAP_FAILED)
+        abort();
+    hooks = shared;
     (void)CRYPTO_set_mem_functions(allocate, resize, release);
 }

@@ -7,7 +7,9 @@
 
 enum call {
 #define FAULT(name, ...) CALL_##name,
+#define NUMBERED(name, ...) CALL_BY_NUMBER_##name,
 #include "calls.def"
+#undef NUMBERED
 #undef FAULT
     CALL_COUNT
 };
@@ -19,11 +21,8 @@ struct site {
     uint32_t times;  /* it was called, the last time that calls were watched */
 };
 
-#define SITES_MAX 1000
+#define SITES_MAX 1500
 #define SHORT_TRANSFER (-1) /* instead of an error */
-
-extern struct site sites[SITES_MAX];
-extern uint32_t site_count;
 
 /* What is to fail: of allocations all sites count together (call < 0), of others one site. */
 struct fault {
@@ -33,24 +32,35 @@ struct fault {
     int error;                /* or SHORT_TRANSFER */
 };
 
-extern struct fault fault;
-extern _Atomic uint32_t injected;    /* since the last hooks_watch */
-extern _Atomic uint32_t allocations; /* since then */
-extern _Atomic int64_t blocks, mapped; /* that Cordon has not given back */
+/* What is asked for and what was seen: in memory that all processes share which are forked from
+ * the one that hooks_begin was called in. One of them watches at a time. */
+struct hooks {
+    struct site sites[SITES_MAX];
+    uint32_t site_count;
+    struct fault fault;
+    _Atomic uint32_t injected;       /* since the last hooks_watch */
+    _Atomic uint32_t allocations;    /* since then */
+    _Atomic int64_t blocks, mapped;  /* since then, that Cordon has not given back */
+    _Atomic uint32_t calls;          /* of the system, since then */
+    /* The process that watches kills itself before or after its system call of that number, from 1;
+     * 0: not. */
+    uint32_t kill_before, kill_after;
+};
 
-/* The process kills itself before or after its system call of that number, from 1; 0: not. */
-extern uint32_t kill_before, kill_after;
-extern _Atomic uint32_t calls; /* of the system, since the last hooks_watch */
+extern struct hooks *hooks;
 
-/* Before anything else: what the library of ciphers allocates may fail, but what it keeps for
+/* Before anything else. What the library of ciphers allocates may fail, but what it keeps for
  * itself is not missed. */
 void hooks_begin(void);
 
-/* Between these calls fail, and are counted; outside of them everything is the test's own. */
+/* Between these, calls of this process fail, and are counted; outside of them everything is the
+ * test's own. */
 void hooks_watch(void);
 void hooks_rest(void);
 
 const char *call_name(enum call call);
+/* Of the function that it is made by. */
+const char *call_symbol(enum call call);
 /* Of a row: the error of that number, 0 behind the last one. The last may be SHORT_TRANSFER. */
 int call_error(enum call call, uint32_t number);
 bool call_allocates(enum call call);

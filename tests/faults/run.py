@@ -4,11 +4,11 @@
     tests/faults/run.py BUILD [--long] [--every N]
 
 BUILD is a folder in which tests/faults was built. Everything is tried: each allocation, and each
-place in Cordon that calls the system with each error that it may give. --every takes one case in N,
+place in Cordon that calls the system with each error that it may give. --every takes one case in N.
 --long adds more points at which a process is killed, and other moments.
 
 What no guest here reaches is listed, so that nobody takes it for tested: most of it is the
-sandbox's (tests/isolation), and that of VMs in processes of their own (tests/control).
+sandbox's (tests/isolation).
 """
 import argparse
 import collections
@@ -23,6 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
 KILLS, KILLS_LONG = 500, 5000
+# What volumes do is tried with one process; of how they come to another one, one case in so many.
+SOME = 5
 
 
 def run(name, command, seconds):
@@ -41,6 +43,12 @@ def run(name, command, seconds):
     reached = {tuple(line.split()[1:]) for line in done.stdout.splitlines()
                if line.startswith('site ')}
     return passed, failed, reached
+
+
+def compile_guest(path, half):
+    subprocess.run([ROOT / 'tools' / 'guest-cc', '-Oz', '-Wl,-s', '-Wall', '-Werror', '-o', path,
+                    HERE / 'guest.c', HERE / half], check=True)
+    return path
 
 
 def places(program):
@@ -64,17 +72,21 @@ def places(program):
     return found
 
 
-def list_unreached(program, reached):
-    """Names of functions, calls reached, and calls in all: of what the layers call themselves."""
-    own = ('main', 'try_', 'open_world', 'close_world', 'check_disk', 'read_guest', 'make_dir',
-           'run_to_be_killed', 'require', 'add_')
-    found = {place: inside for place, inside in places(program).items()
-             if not inside.startswith(own)}
+def functions(build):
+    """What the layers are made of: the program has libraries in it, too."""
+    text = subprocess.run(['nm', '--defined-only', *sorted(build.glob('*/libcn_*.a'))],
+                          capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r' [tT] (\w+)$', text, re.M))
+
+
+def list_unreached(build, program, reached):
+    """Calls reached, calls in all, and in which functions others are: of the layers."""
+    own = functions(build)
+    found = {place: inside for place, inside in places(program).items() if inside in own}
     missed = collections.Counter(inside for place, inside in found.items() if place not in reached)
     hit = sum(place in reached for place in found)
     print(f'{hit} of {len(found)} calls of the system and the heap were reached; not those in '
           + ', '.join(f'{name} ({count})' for name, count in sorted(missed.items())))
-    return hit, len(found)
 
 
 def main():
@@ -90,24 +102,35 @@ def main():
     passed = failed = 0
     reached = set()
     with tempfile.TemporaryDirectory(prefix='cordon-faults-') as folder:
-        guest = pathlib.Path(folder) / 'guest.wasm'
-        subprocess.run([ROOT / 'tools' / 'guest-cc', '-Oz', '-Wl,-s', '-Wall', '-Werror', '-o',
-                        guest, HERE / 'guest.c'], check=True)
+        guest, alone = (compile_guest(pathlib.Path(folder) / name, half) for name, half in
+                        (('guest.wasm', 'half_import.c'), ('alone.wasm', 'half_own.c')))
         every = ['--every', str(options.every), '--whole']
+        some = ['--every', str(options.every * (1 if options.long else SOME)), '--whole']
         objects = HERE / 'objects.wat'
         kills = str(KILLS_LONG if options.long else KILLS)
         for name, arguments in (('on one thread', [*every, guest, objects]),
                                 ('on workers', ['--workers', *every, guest, objects]),
                                 ('on a volume', ['--volume', *every, guest]),
+                                ('the host of a cell', ['--cell', *every, alone]),
+                                ('inside a cell', ['--inside', *every, alone]),
+                                ('the host of a cell, with a volume',
+                                 ['--cell', '--volume', *some, alone]),
+                                ('inside a cell, with a volume',
+                                 ['--inside', '--volume', *some, alone]),
                                 ('killed', ['--kills', kills, '--seed', '1', guest]),
                                 ('killed again', ['--kills', kills, '--seed', '2', guest]),
                                 ('killed on a volume',
-                                 ['--volume', '--kills', kills, '--seed', '3', guest])):
+                                 ['--volume', '--kills', kills, '--seed', '3', guest]),
+                                ('host killed', ['--cell', '--kills', kills, '--seed', '4', alone]),
+                                ('inside killed',
+                                 ['--inside', '--kills', kills, '--seed', '5', alone]),
+                                ('inside killed, with a volume',
+                                 ['--inside', '--volume', '--kills', kills, '--seed', '6', alone])):
             good, bad, places_now = run(name, [program, *arguments],
                                         86400 if options.long else 800)
             passed, failed, reached = passed + good, failed + bad, reached | places_now
     if options.every == 1 and shutil.which('objdump'):
-        list_unreached(program, reached)
+        list_unreached(options.build.resolve(), program, reached)
     print(f'{passed} passed, {failed} failed')
     return 1 if failed else 0
 
