@@ -15,7 +15,6 @@
 #include "cli/base64.h"
 #include "cli/client.h"
 #include "cli/command.h"
-#include "cli/terminal.h"
 
 /* How long `cordon pause` waits for what it has asked for: so many looks. */
 #define PAUSE_LOOKS 500
@@ -215,10 +214,10 @@ static bool write_all(const uint8_t *bytes, size_t size)
 }
 
 /* One line of the answer; false when it cannot be written. */
-static bool show_piece(struct cli_client *client, const json_t *line, struct cli_filter *filter)
+static bool show_piece(struct cli_client *client, const json_t *line, cordon_terminal_t *terminal)
 {
     static uint8_t bytes[1 << 16];
-    static uint8_t shown[CLI_FILTER_ROOM(sizeof bytes)];
+    static uint8_t shown[sizeof bytes + CORDON_TERMINAL_MORE];
     const char *text = json_string_value(json_object_get(line, "log"));
     json_int_t lost = json_integer_value(json_object_get(line, "lost"));
     size_t size;
@@ -230,8 +229,9 @@ static bool show_piece(struct cli_client *client, const json_t *line, struct cli
     }
     if (lost > 0)
         cli_complain("%lld bytes of the log are lost: more came than is kept", (long long)lost);
-    bool done = filter != NULL ? write_all(shown, cli_filter(filter, bytes, size, shown))
-                               : write_all(bytes, size);
+    bool done = terminal != NULL
+                    ? write_all(shown, cordon_terminal_show(terminal, bytes, size, shown))
+                    : write_all(bytes, size);
     if (!done && errno != EPIPE)
         cli_complain("standard output: %s", strerror(errno));
     return done;
@@ -239,7 +239,7 @@ static bool show_piece(struct cli_client *client, const json_t *line, struct cli
 
 static int show_log(struct cli_client *client, bool follow)
 {
-    struct cli_filter filter = {0};
+    cordon_terminal_t terminal = {{0}};
     bool is_terminal = isatty(1) == 1;
     int code = -1;
 
@@ -248,7 +248,7 @@ static int show_log(struct cli_client *client, bool follow)
         if (line == NULL)
             code = client->code;
         else if (json_object_get(line, "log") != NULL) {
-            if (!show_piece(client, line, is_terminal ? &filter : NULL))
+            if (!show_piece(client, line, is_terminal ? &terminal : NULL))
                 code = 125;
             json_decref(line);
         } else {

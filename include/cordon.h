@@ -71,6 +71,21 @@ typedef struct cordon_error {
 /* Which of the known words (up to a NULL) was probably meant; NULL when none is near. */
 CORDON_API const char *cordon_suggest(const char *word, const char *const *known);
 
+/* What is held back of a guest's text until more of it comes. Zeroed at the beginning. */
+typedef struct cordon_terminal {
+    uint64_t held[9];
+} cordon_terminal_t;
+/* So many bytes more than it gets a call can give. */
+#define CORDON_TERMINAL_MORE 33
+
+/* Makes what a guest wrote harmless for a terminal, which obeys what it is shown: text in UTF-8
+ * passes, with line ends, tabs, backspaces, bells, colours and what moves within the line; of
+ * everything else the first byte becomes a question mark. `shown` has room for `size` and
+ * CORDON_TERMINAL_MORE bytes; returns how many there are. A character may be cut between two
+ * calls. The filter of `cordon run` and `cordon logs`. */
+CORDON_API size_t cordon_terminal_show(cordon_terminal_t *terminal, const void *bytes, size_t size,
+                                       void *shown);
+
 /* ------------------------------------------------------------------ hosts and modules */
 
 typedef struct cordon_host cordon_host_t;

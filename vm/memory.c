@@ -92,16 +92,10 @@ void cn_memory_release(struct cn_store *store, struct cn_memory *memory)
 static void *move_away(struct cn_memory *memory, uint64_t size)
 {
     uint64_t old = footprint(memory->size);
-    void *place = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *moved = cn_pages_move(memory->base, old, size);
 
-    if (place == MAP_FAILED)
+    if (moved == NULL)
         return NULL;
-    void *moved =
-        mremap(memory->base, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-    if (moved == MAP_FAILED) {
-        munmap(place, size);
-        return NULL;
-    }
     drop_grave(memory);
     void *grave = mmap(memory->base, old, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);

@@ -54,22 +54,26 @@ static bool may_stay(const void *at, uint64_t size)
     return size < MIDDLE || ((uintptr_t)at & (MIDDLE - 1)) == 0;
 }
 
+void *cn_pages_move(void *at, uint64_t old, uint64_t size)
+{
+    void *place = find_place(size);
+
+    if (place == NULL)
+        return NULL;
+    void *moved = mremap(at, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    if (moved != MAP_FAILED)
+        return moved;
+    munmap(place, size);
+    return NULL;
+}
+
 void *cn_pages_grow(void *at, uint64_t old, uint64_t size, bool may_move)
 {
     void *base = !may_move || may_stay(at, size) ? mremap(at, old, size, 0) : MAP_FAILED;
 
     if (base != MAP_FAILED)
         return base;
-    if (!may_move)
-        return NULL;
-    void *place = find_place(size);
-    if (place == NULL)
-        return NULL;
-    base = mremap(at, old, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-    if (base != MAP_FAILED)
-        return base;
-    munmap(place, size);
-    return NULL;
+    return may_move ? cn_pages_move(at, old, size) : NULL;
 }
 
 uint64_t cn_pages_shrink(void *at, uint64_t size, uint64_t most)

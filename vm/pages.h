@@ -22,6 +22,8 @@ void *cn_pages_map(uint64_t size);
 /* More of them; where they may move, perhaps elsewhere. NULL when the host has no room: then
  * nothing has changed. */
 void *cn_pages_grow(void *at, uint64_t old, uint64_t size, bool may_move);
+/* The same, elsewhere for certain. */
+void *cn_pages_move(void *at, uint64_t old, uint64_t size);
 /* Wipes and gives back up to `most` bytes of the end; returns how many are left. */
 uint64_t cn_pages_shrink(void *at, uint64_t size, uint64_t most);
 

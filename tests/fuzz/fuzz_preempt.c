@@ -11,26 +11,8 @@
 #define MEMORY_CAP ((size_t)64 << 20)
 #define FUEL 5000
 #define RUNS_MAX 4
-#define PAGES_MAX 4
-#define TABLE_MAX 1000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Whether instances of it are made quickly and need nothing but functions and globals. */
-static bool is_small(const struct cn_module *module)
-{
-    for (uint32_t i = 0; i < module->import_count; i++)
-        if (module->imports[i].kind != CN_EXTERN_FUNC &&
-            module->imports[i].kind != CN_EXTERN_GLOBAL)
-            return false;
-    for (uint32_t i = 0; i < module->memory_count; i++)
-        if (module->memories[i].limits.min > PAGES_MAX)
-            return false;
-    for (uint32_t i = 0; i < module->table_count; i++)
-        if (module->tables[i].type.limits.min > TABLE_MAX)
-            return false;
-    return true;
-}
 
 static bool install_all(struct cn_translator *translator, struct cn_program *program)
 {
@@ -83,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (cn_load((struct cn_bytes){data, size}, capped_allocator(&capped), &module, NULL) != CN_OK)
         return 0;
-    if (is_small(module))
+    if (twin_is_small(module))
         check(module, capped_allocator(&capped));
     cn_module_free(module);
     if (capped.used != 0)

@@ -12,8 +12,6 @@
 #define MEMORY_CAP ((size_t)64 << 20)
 #define FUEL 2000
 #define RUNS_MAX 4
-#define PAGES_MAX 4
-#define TABLE_MAX 1000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,28 +40,12 @@ static bool install_all(struct cn_translator *translator, struct cn_program *pro
     return true;
 }
 
-/* Whether two instances of it are made quickly and need nothing but functions and globals. */
-static bool is_small(const struct cn_module *module)
-{
-    for (uint32_t i = 0; i < module->import_count; i++)
-        if (module->imports[i].kind != CN_EXTERN_FUNC &&
-            module->imports[i].kind != CN_EXTERN_GLOBAL)
-            return false;
-    for (uint32_t i = 0; i < module->memory_count; i++)
-        if (module->memories[i].limits.min > PAGES_MAX)
-            return false;
-    for (uint32_t i = 0; i < module->table_count; i++)
-        if (module->tables[i].type.limits.min > TABLE_MAX)
-            return false;
-    return true;
-}
-
 static void run_some(struct cn_program *program)
 {
     const struct cn_module *module = program->module;
     uint32_t runs = 0;
 
-    if (!is_small(module))
+    if (!twin_is_small(module))
         return;
     for (uint32_t i = module->imported_func_count; i < module->func_count && runs < RUNS_MAX;
          i++, runs++)

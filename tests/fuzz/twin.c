@@ -13,6 +13,8 @@
 #define PAGE_SIZE 4096u
 #define EXTERNREF(number) ((uint64_t)(0x400 + (number)) << 2 | CN_REF_HOST_BITS)
 #define EXTERNREFS 4u
+#define PAGES_MAX 4
+#define TABLE_MAX 1000
 
 /* Which of the sets of arguments functions are given. */
 static uint32_t argument_set;
@@ -307,6 +309,21 @@ static union cn_slot argument_of(const struct world *world, cn_valtype type, uin
     if (type == CN_ANYREF)
         return (union cn_slot){.u64 = (uint64_t)slot << 1 | CN_REF_I31_BIT};
     return (union cn_slot){.u64 = cn_valtype_is_ref(type) ? 0 : number_for(type, slot)};
+}
+
+bool twin_is_small(const struct cn_module *module)
+{
+    for (uint32_t i = 0; i < module->import_count; i++)
+        if (module->imports[i].kind != CN_EXTERN_FUNC &&
+            module->imports[i].kind != CN_EXTERN_GLOBAL)
+            return false;
+    for (uint32_t i = 0; i < module->memory_count; i++)
+        if (module->memories[i].limits.min > PAGES_MAX)
+            return false;
+    for (uint32_t i = 0; i < module->table_count; i++)
+        if (module->tables[i].type.limits.min > TABLE_MAX)
+            return false;
+    return true;
 }
 
 struct outcome twin_run(struct cn_program *program, uint32_t func, int64_t fuel,

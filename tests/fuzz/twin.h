@@ -14,6 +14,9 @@ struct outcome {
     uint64_t state; /* hash of results, globals, tables, memories */
 };
 
+/* Whether instances of it are made quickly and need nothing but functions and globals. */
+bool twin_is_small(const struct cn_module *module);
+
 /* Instantiates the program's module, calls `func`, gives it `fuel` in slices, and looks at what
  * is left. `garbage` fills the stack before. Aborts when a reference has been forged. Functions
  * without code stop the run. */

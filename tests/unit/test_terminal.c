@@ -5,18 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "include/cordon.h"
+
+/* In pieces of every size the same is shown. */
+static bool shows_all(const char *text, size_t length, const char *expected)
+{
+    for (size_t piece = 1; piece <= length; piece++) {
+        cordon_terminal_t terminal = {{0}};
+        char shown[1000];
+        size_t size = 0;
+        for (size_t at = 0; at < length; at += piece) {
+            size_t part = length - at < piece ? length - at : piece;
+            size_t more = cordon_terminal_show(&terminal, text + at, part, shown + size);
+            cr_assert_leq(more, part + CORDON_TERMINAL_MORE);
+            size += more;
+        }
+        if (size != strlen(expected) || memcmp(shown, expected, size) != 0) {
+            cr_log_warn("%.*s", (int)size, shown);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool shows(const char *text, const char *expected)
 {
-    struct cn_terminal terminal = {.size = 0};
-    uint8_t shown[1000];
-    size_t size = 0;
-
-    for (const char *at = text; *at != '\0'; at++)
-        size += cn_terminal_take(&terminal, (uint8_t)*at, shown + size);
-    shown[size] = '\0';
-    if (strcmp((char *)shown, expected) != 0)
-        cr_log_warn("%s", shown);
-    return strcmp((char *)shown, expected) == 0;
+    return shows_all(text, strlen(text), expected);
 }
 
 Test(terminal, shows_text_and_colours)
@@ -52,6 +66,8 @@ Test(terminal, stops_characters_that_act)
     cr_expect(shows("a\xe2\x80\xae" "b", "a?b"));
     cr_expect(shows("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xf5", "?????"));
     cr_expect(shows("\xe2\x82x\xf0\x9f\033[m", "?x?\033[m"));
+    cr_expect(shows("\xe2\x81\xa6\xe2\x81\xa5\xf0\x80\x80\x80\xf4\x90\x80\x80", "?\xe2\x81\xa5??"));
+    cr_expect(shows_all("a\0b", 3, "a?b"));
 }
 
 /* Whatever comes, in whatever pieces: no byte that acts, no more bytes than were taken. */
