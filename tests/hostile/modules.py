@@ -300,6 +300,38 @@ def many():
     yield f'{count} types', module(section(TYPE, vector([functype([I32])] * count))), ACCEPTED
 
 
+def flooding():
+    """Names and types that collide in tables with the usual hashes: sums of letters, times 31, 33
+    or 65599 (what is "Aa" there is "BB"), CRCs of equal ends. A module of them must take no longer
+    than one of others."""
+    bits = 15
+    names = [''.join('BB' if number >> bit & 1 else 'Aa' for bit in range(bits))
+             for number in range(1 << bits)]
+    orders = [''.join('ab' if number >> bit & 1 else 'ba' for bit in range(bits))
+              for number in range(1 << bits)]
+    types = section(TYPE, vector([functype()]))
+    one = types + section(FUNCTION, vector([leb(0)]))
+    for kind, words in (('31', names), ('sums', orders)):
+        yield f'exports that collide: {kind}', module(
+            one, section(EXPORT, vector([name(word) + b'\0\0' for word in words])),
+            section(CODE, vector([body(b'')]))), ACCEPTED
+        yield f'imports that collide: {kind}', module(
+            types, section(IMPORT, vector([name(word) + name(word) + b'\0\0'
+                                           for word in words]))), ACCEPTED
+        yield f'names in a text that collide: {kind}', (
+            '(module' + ''.join(f'(func ${word})' for word in words) +
+            ''.join(f'(export "{word}" (func ${word}))' for word in words) +
+            ')').encode(), ACCEPTED
+    pair = ((I32, F32), (F32, I32))  # of an equal sum, and an equal exclusive or
+    lists = [[kind for bit in range(bits) for kind in pair[number >> bit & 1]]
+             for number in range(1 << bits)]
+    yield 'types that collide', module(
+        section(TYPE, vector([functype(params) for params in lists]))), ACCEPTED
+    yield 'groups of types that collide', module(
+        section(TYPE, vector([b'\x4e' + vector([functype(params), functype(params[::-1])])
+                              for params in lists[::4]]))), ACCEPTED
+
+
 def memories():
     """Memories and tables of all kinds, and accesses of them."""
     small, shared, wide = 8, 3, 4  # flags of limits: a page size follows; shared with a maximum
@@ -407,7 +439,7 @@ def all_modules():
     yield 'empty', HEADER, ACCEPTED
     yield 'no bytes at all', b'', REFUSED
     for group in (truncated, mutated, numbers, limits, deep, slow, order, names_section, many,
-                  memories, objects):
+                  flooding, memories, objects):
         yield from group()
 
 

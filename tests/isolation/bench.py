@@ -30,8 +30,8 @@ NOTHING = '(module (memory (export "memory") 1) (func (export "_start")))'
 
 
 class Bench:
-    def __init__(self, build, folder):
-        self.build, self.folder = build, folder
+    def __init__(self, build, folder, is_sanitized=False):
+        self.build, self.folder, self.is_sanitized = build, folder, is_sanitized
         self.cordon, self.door = build / "cordon", build / "tests" / "door"
         self.old_kernel = build / "tests" / "old_kernel"
         self.is_root = os.geteuid() == 0

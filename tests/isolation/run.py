@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 
+import cases_abuse
 import cases_acts
 import cases_filters
 import cases_kernels
@@ -48,7 +49,8 @@ def main():
         return 77
     names = [word for word in sys.argv[2:] if word != "--sanitized"]
     is_sanitized = "--sanitized" in sys.argv
-    modules = (cases_people, cases_kernels) + (() if is_sanitized else (cases_filters, cases_acts))
+    modules = (cases_people, cases_kernels, cases_abuse)
+    modules += () if is_sanitized else (cases_filters, cases_acts)
     cases = {name: case for module in modules
              for name, case in vars(module).items()
              if callable(case) and getattr(case, "__module__", "") == module.__name__
@@ -57,7 +59,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="cordon-isolation-"))
     folder.chmod(0o755)
     try:
-        bench = Bench(bench_folder, folder)
+        bench = Bench(bench_folder, folder, is_sanitized)
         for name in names or cases:
             counts[run(name, cases[name], bench)] += 1
     finally:

@@ -201,6 +201,32 @@ def a_host_has_none_of_a_vm_in_the_hosts_process(bench):
     return _in_hosts(bench, "shared")
 
 
+def a_vms_process_has_nothing_of_its_neighbours(bench):
+    """CVE-2017-5753 and its like read what is in the address space, whatever the checks say: of
+    another VM there is nothing, nor of what its host knows. The control shares a process."""
+    if not bench.is_root:
+        return "nobody else may look at a process that cannot be traced"
+    with _Host(bench, "shared", SEEN) as host:
+        # Any other VM that is told to share the host's process has it there.
+        hits = host.hunt([host.process.pid])
+        assert not _missing(hits, (*PLACES, *KEYS)), f"the control is blind: {hits}"
+    with _Host(bench, "own", SEEN) as host:
+        before = host.processes()
+        bench.run("run", "--detach", "--host", host.path, "--name", "neighbour", bench.guest,
+                  "hold", "-")
+        wait_for("the neighbour", lambda: "ready" in bench.run(
+            "logs", "--host", host.path, "neighbour", code=None).stdout)
+        after = [pid for pid in host.processes() if pid not in before]
+        assert len(after) == 1, after
+        hits = host.hunt(after)
+        # It makes secrets of its own, of the same bytes, but was given none, and has no files.
+        assert not _missing(hits, ("memory", "output")), f"the search is blind: {hits}"
+        foreign = ("argument", "environment", "socket", "name", "link", *KEYS)
+        assert not _left(hits, foreign), hits
+        print(f"    {hits}")
+    return None
+
+
 # ---------------------------------------------------------------------------- core dumps
 
 

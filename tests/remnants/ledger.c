@@ -122,7 +122,8 @@ static void write_for_ever(void)
 {
     int entries = open_in("entries", O_RDWR | O_CREAT), odd = open_in("odd", O_RDWR | O_CREAT);
     int table = open_in("table", O_RDWR | O_CREAT);
-    uint32_t number = (uint32_t)(lseek(entries, 0, SEEK_END) / BLOCK);
+    off_t whole = lseek(entries, 0, SEEK_END) / BLOCK, odds = lseek(odd, 0, SEEK_END) / ODD;
+    uint32_t number = (uint32_t)(whole < odds ? whole : odds);
     uint32_t pass = 0;
 
     if (pread(table, &pass, sizeof pass, 0) < 0)
