@@ -22,6 +22,7 @@ struct cn_closure {
     struct cn_sign sign;
     _Atomic(struct cordon_vm *) vm; /* NULL: it was given back */
     struct cn_func *func;
+    const struct cn_sign *lent_as; /* of a call's: what it was made for, as long as the linker */
 };
 
 /* One that calls `function` with itself as the context, as the signature says in C. NULL with
@@ -36,6 +37,8 @@ void cn_closure_free(struct cn_closures *closures, struct cn_closure *closure);
 void cn_api_called(ffi_cif *cif, void *result, void **arguments, void *context);
 struct cn_closure *cn_api_lend_fn(struct cordon_vm *vm, struct cn_func *func,
                                   const struct cn_sign *sign, cordon_error_t *error);
+/* That call is over. The VM keeps some for the next ones. */
+void cn_api_take_back_fn(struct cordon_vm *vm, struct cn_closure *closure);
 
 /* native.c: the types of the parameters in C; returns how many. And that of the result. */
 uint32_t cn_native_types(const struct cn_sign *sign, ffi_type **types);

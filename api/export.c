@@ -206,19 +206,63 @@ void cn_api_drop_fns(struct cordon_vm *vm)
 {
     while (vm->closures != NULL)
         cordon_fn_free(vm, vm->closures->code);
+    while (vm->idle_fns != NULL) {
+        struct cn_closure *closure = vm->idle_fns;
+        vm->idle_fns = closure->next;
+        cn_closure_free(&vm->host->closures, closure);
+    }
 }
 
 /* ------------------------------------------------------------------ for the time of one call */
 
+/* So many a VM keeps, of whatever signatures: each is code that need not be written again. */
+#define IDLE_MOST 8
+
+static struct cn_closure *find_idle(struct cordon_vm *vm, const struct cn_sign *sign)
+{
+    struct cn_closure **link = &vm->idle_fns, *closure;
+
+    while ((closure = *link) != NULL && closure->lent_as != sign)
+        link = &closure->next;
+    if (closure == NULL)
+        return NULL;
+    *link = closure->next;
+    vm->idle_fn_count--;
+    return closure;
+}
+
 struct cn_closure *cn_api_lend_fn(struct cordon_vm *vm, struct cn_func *func,
                                   const struct cn_sign *sign, cordon_error_t *error)
 {
-    struct cn_closure *closure =
-        cn_closure_new(&vm->host->closures, sign, cn_api_called, error);
+    struct cn_closure *closure = find_idle(vm, sign);
 
+    if (closure == NULL)
+        closure = cn_closure_new(&vm->host->closures, sign, cn_api_called, error);
     if (closure != NULL) {
+        closure->lent_as = sign;
         closure->func = func;
         atomic_store(&closure->vm, vm);
     }
     return closure;
+}
+
+static void drop_oldest(struct cordon_vm *vm)
+{
+    struct cn_closure **link = &vm->idle_fns;
+
+    while ((*link)->next != NULL)
+        link = &(*link)->next;
+    cn_closure_free(&vm->host->closures, *link);
+    *link = NULL;
+    vm->idle_fn_count--;
+}
+
+void cn_api_take_back_fn(struct cordon_vm *vm, struct cn_closure *closure)
+{
+    atomic_store(&closure->vm, NULL);
+    closure->next = vm->idle_fns;
+    vm->idle_fns = closure;
+    vm->idle_fn_count++;
+    if (vm->idle_fn_count > IDLE_MOST)
+        drop_oldest(vm);
 }

@@ -158,6 +158,8 @@ struct cordon_vm {
                                       way, that the guest has called; or 0 */
     cordon_token_t pending; /* it has said that its answer comes later; or 0 */
     struct cn_closure *closures; /* pointers to its functions */
+    struct cn_closure *idle_fns; /* for calls of C functions that want one, last used first */
+    uint32_t idle_fn_count;
     bool is_broken;      /* the guest cannot go on when that returns: */
     struct cn_error broken; /* why, unless vm.end says so */
 };

@@ -299,7 +299,7 @@ static void drop_lent(struct passing *passing)
     for (uint32_t i = 0; i < passing->native->sign.count; i++) {
         cn_free(allocator, passing->lent[i].text, passing->lent[i].size);
         if (passing->lent[i].fn != NULL)
-            cn_closure_free(&vm->host->closures, passing->lent[i].fn);
+            cn_api_take_back_fn(vm, passing->lent[i].fn);
     }
 }
 

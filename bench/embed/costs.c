@@ -12,9 +12,10 @@ static const char guest[] =
     "(module"
     "  (import \"env\" \"raw\" (func $raw (param i32) (result i32)))"
     "  (import \"env\" \"hypot\" (func $hypot (param f64 f64) (result f64)))"
+    "  (import \"env\" \"apply\" (func $apply (param i32) (result i32)))"
     "  (memory (export \"memory\") 1)"
     "  (data (i32.const 1024) \"what the module brings along\")"
-    "  (func (export \"add\") (param i32 i32) (result i32)"
+    "  (func $add (export \"add\") (param i32 i32) (result i32)"
     "    (i32.add (local.get 0) (local.get 1)))"
     "  (func (export \"none\") (param $n i32)"
     "    (loop $again"
@@ -23,6 +24,12 @@ static const char guest[] =
     "  (func (export \"raw\") (param $n i32)"
     "    (loop $again"
     "      (drop (call $raw (local.get $n)))"
+    "      (local.set $n (i32.sub (local.get $n) (i32.const 1)))"
+    "      (br_if $again (local.get $n))))"
+    "  (table funcref (elem $add))"
+    "  (func (export \"fn\") (param $n i32)"
+    "    (loop $again"
+    "      (drop (call $apply (i32.const 0)))"
     "      (local.set $n (i32.sub (local.get $n) (i32.const 1)))"
     "      (br_if $again (local.get $n))))"
     "  (func (export \"ffi\") (param $n i32)"
@@ -70,6 +77,11 @@ static double cheap(double a, double b)
     return a + b;
 }
 
+static int32_t apply(int32_t (*function)(int32_t, int32_t))
+{
+    return function != NULL;
+}
+
 static void open_world(struct world *world)
 {
     cordon_error_t error;
@@ -81,6 +93,8 @@ static void open_world(struct world *world)
     world->linker = cordon_linker_new(world->host, &error);
     world->config = cordon_config_new(&error);
     if (!cordon_bind_raw(world->linker, "env", "raw", "i32(i32)", raw, NULL, &error) ||
+        !cordon_bind(world->linker, "env", "apply", "i32(fn<i32(i32, i32)>)",
+                     (void (*)(void))apply, &error) ||
         !cordon_bind(world->linker, "env", "hypot", "f64(f64, f64)", (void (*)(void))cheap, &error))
         die(error.message);
 }
@@ -233,6 +247,7 @@ static void measure_out(struct world *world)
 
     show("guest to host, raw", loop_ns(vm, "raw") - none, "ns", "30");
     show("guest to host, libffi", loop_ns(vm, "ffi") - none, "ns", "80");
+    show("and with a function of the guest's", loop_ns(vm, "fn") - none, "ns", "-");
     cordon_vm_free(vm);
 }
 

@@ -140,6 +140,101 @@ Test(fn, c_sorts_with_a_guests_function)
     api_close(&api);
 }
 
+static unsigned mappings;
+
+void *__real_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    mappings++;
+    return __real_mmap64(at, size, protection, flags, fd, offset);
+}
+
+/* Code is written for a VM's first calls alone. */
+Test(fn, pointers_for_a_call_are_made_once)
+{
+    struct api api;
+
+    open_guest(&api);
+    api_start(&api);
+    mappings = 0;
+    call_sort(&api, 4, 1);
+    cr_expect_gt(mappings, 0, "nothing was counted");
+    mappings = 0;
+    for (int i = 0; i < 200; i++) {
+        call_sort(&api, 4, 1 + i % 2);
+        cr_assert_eq(numbers(&api)[0], i % 2 ? 4 : 1);
+    }
+    cr_expect_eq(mappings, 0);
+    api_close(&api);
+}
+
+static compare_fn kept;
+
+static void keep(void *bytes, size_t size, compare_fn compare)
+{
+    (void)bytes, (void)size;
+    kept = compare;
+}
+
+Test(fn, what_is_kept_for_calls_is_gone_between_them)
+{
+    struct api api;
+    const int32_t pair[] = {1, 2};
+
+    open_guest(&api);
+    cr_assert(cordon_bind(api.linker, "env", "sort", "void(buf, fn<i32(ptr<4>, ptr<4>)>)",
+                          (void (*)(void))keep, &api.error));
+    api_start(&api);
+    call_sort(&api, 4, 1);
+    cr_assert_not_null(kept);
+    cr_expect_eq(kept(&pair[0], &pair[1]), 0, "its call is over");
+    cr_expect_eq(get(&api, "calls"), 0);
+    call_sort(&api, 4, 2);
+    cr_expect_eq(kept(&pair[0], &pair[1]), 0);
+    cr_expect_eq(get(&api, "calls"), 0);
+    cordon_vm_free(api.vm);
+    cr_expect_eq(kept(&pair[0], &pair[1]), 0, "its VM is gone");
+    api.vm = NULL;
+    api_close(&api);
+}
+
+static void call_it(int32_t (*next)(void))
+{
+    answers += (unsigned)next();
+}
+
+/* More signatures than pointers are kept for, in one another's places again and again. */
+Test(fn, many_signatures_share_what_is_kept)
+{
+    static char text[4096];
+    struct api api;
+    char name[8];
+    int at = snprintf(text, sizeof text, "(module");
+
+    for (int i = 0; i < 20; i++)
+        at += snprintf(text + at, sizeof text - (size_t)at,
+                       "(import \"env\" \"f%d\" (func (param i32)))", i);
+    at += snprintf(text + at, sizeof text - (size_t)at,
+                   "(table funcref (elem $one)) (func $one (result i32) (i32.const 1))"
+                   "(func (export \"f\")");
+    for (int i = 0; i < 20; i++)
+        at += snprintf(text + at, sizeof text - (size_t)at, "(call %d (i32.const 0))", i);
+    at += snprintf(text + at, sizeof text - (size_t)at, "))");
+    api_open(&api, (struct cn_bytes){(const uint8_t *)text, (size_t)at});
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        cr_assert(cordon_bind(api.linker, "env", name, "void(fn<i32()>)", (void (*)(void))call_it,
+                              &api.error));
+    }
+    api_start(&api);
+    answers = 0;
+    for (int i = 0; i < 30; i++)
+        cr_assert(cordon_vm_invoke(api.vm, "f", NULL, 0, NULL, 0, &api.result, &api.error));
+    cr_expect_eq(answers, 600);
+    api_close(&api);
+}
+
 Test(fn, numbers_of_no_function_trap)
 {
     static const struct {
