@@ -37,6 +37,22 @@ void *cordon_instance_memory(cordon_instance_t *instance, const char *name, uint
     return found.memory->base;
 }
 
+bool cordon_instance_memory_grow(cordon_instance_t *instance, const char *name, uint64_t pages,
+                                 cordon_error_t *error)
+{
+    struct cn_extern found;
+
+    if (!find(instance, name, CN_EXTERN_MEMORY, &found, error))
+        return false;
+    uint64_t most = found.memory->pages_max - cn_memory_pages(found.memory);
+    if (pages > most)
+        return cn_api_fail(error, CORDON_MISUSE, "memory %.200s may have %llu pages more at most",
+                           name, (unsigned long long)most);
+    return cn_memory_grow(instance->vm->vm.store, found.memory, pages) >= 0 ||
+           cn_api_fail(error, CORDON_QUOTA, "no room for %llu pages more within the memory quota",
+                       (unsigned long long)pages);
+}
+
 bool cordon_instance_func(cordon_instance_t *instance, const char *name, cordon_value_t *function,
                           cordon_error_t *error)
 {
@@ -114,6 +130,27 @@ bool cordon_instance_table_get(cordon_instance_t *instance, const char *name, ui
         return false;
     union cn_slot slot = {.ref = table->elements[index]};
     return kept(cn_api_take_value(instance->vm->vm.store, &slot, table->type, value), error);
+}
+
+bool cordon_instance_table_grow(cordon_instance_t *instance, const char *name, uint64_t count,
+                                const cordon_value_t *value, cordon_error_t *error)
+{
+    struct cn_store *store = instance->vm->vm.store;
+    struct cn_extern found;
+    union cn_slot slots[2];
+
+    if (!find(instance, name, CN_EXTERN_TABLE, &found, error))
+        return false;
+    if (!cn_api_value_fits(store, value, found.table->type))
+        return misfit(name, found.table->type, error);
+    if (count > found.table->max - found.table->size)
+        return cn_api_fail(error, CORDON_MISUSE, "table %.200s may have %llu elements at most",
+                           name, (unsigned long long)found.table->max);
+    cn_heap_finish(store);
+    cn_api_put_value(slots, value);
+    return cn_table_grow(store, found.table, count, slots[0].ref) >= 0 ||
+           cn_api_fail(error, CORDON_QUOTA, "no room for %llu elements more within the memory "
+                       "quota", (unsigned long long)count);
 }
 
 bool cordon_instance_table_set(cordon_instance_t *instance, const char *name, uint64_t index,

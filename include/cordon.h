@@ -657,6 +657,13 @@ CORDON_API bool cordon_instance_invoke(cordon_instance_t *instance, const char *
 CORDON_API void *cordon_instance_memory(cordon_instance_t *instance, const char *name,
                                         uint64_t *size);
 
+/* Makes an exported memory so many pages larger (its own pages: 64 KiB mostly), as by memory.grow:
+ * addresses that were had of it are void then. CORDON_NO_EXPORT; CORDON_MISUSE beyond its maximum;
+ * CORDON_QUOTA when the VM's memory quota does not allow it, or a function of C's has pointers into
+ * it and it would have to move. */
+CORDON_API bool cordon_instance_memory_grow(cordon_instance_t *instance, const char *name,
+                                            uint64_t pages, cordon_error_t *error);
+
 /* An exported function as a CORDON_FUNCREF, for cordon_vm_call: who calls one often looks for its
  * name once. Good for as long as the VM. CORDON_NO_EXPORT. */
 CORDON_API bool cordon_instance_func(cordon_instance_t *instance, const char *name,
@@ -715,6 +722,11 @@ CORDON_API bool cordon_instance_table_get(cordon_instance_t *instance, const cha
 CORDON_API bool cordon_instance_table_set(cordon_instance_t *instance, const char *name,
                                           uint64_t index, const cordon_value_t *value,
                                           cordon_error_t *error);
+/* `count` more elements, all of that value, as by table.grow. CORDON_MISUSE for a value of another
+ * type, and beyond the table's maximum; CORDON_QUOTA when the memory quota does not allow it. */
+CORDON_API bool cordon_instance_table_grow(cordon_instance_t *instance, const char *name,
+                                           uint64_t count, const cordon_value_t *value,
+                                           cordon_error_t *error);
 
 /* ------------------------------------------------------------------ many at once */
 

@@ -279,7 +279,19 @@ def escapes():
                                  f'{code(parts[2])}: {parts[3]}', parts[4]))
 
 
-TABLES = {'escapes': escapes, 'layers': layers, 'sandbox_calls': sandbox_calls,
+def parity():
+    """Of the command's words, and what embedders call instead."""
+    shown = {'OPTION': '`cordon run --{}`', 'QUOTA': 'all quotas', 'COMMAND': '`cordon {}`',
+             'WORD': '`--{}` of the commands for hosts', 'KEY': '`{}:` in a file for `cordon up`'}
+    lines = []
+    for _, (of, name, functions, how) in one_line_rows('api.def', 'SAME'):
+        name = name if of == 'KEY' else name.replace('_', '-')
+        with_code = ', '.join(code(part) for part in functions.split(', '))
+        lines.append((shown[of].format(name), with_code, how))
+    return table(('the command', 'the library', ''), lines)
+
+
+TABLES = {'parity': parity, 'escapes': escapes, 'layers': layers, 'sandbox_calls': sandbox_calls,
           'keys': keys, 'states': states, 'requests': requests, 'refusals': refusals,
           'commands': commands, 'words': words,
           'quotas': quotas, 'options': options, 'statuses': statuses, 'traps': traps,

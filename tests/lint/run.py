@@ -12,6 +12,7 @@ import tempfile
 import headers
 import layers
 import objects
+import parity
 import shape
 import tree
 import words
@@ -56,7 +57,7 @@ def tables():
 def main():
     files = tree.project()
     for name, lint in (('layers', layers), ('shape', shape), ('words', words),
-                       ('headers', headers)):
+                       ('headers', headers), ('parity', parity)):
         if name == 'shape' and not shutil.which('ctags'):
             skip(name, 'no ctags')
             continue

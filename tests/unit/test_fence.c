@@ -16,6 +16,7 @@
 #include "governor/account.h"
 #include "host/fence.h"
 #include "host/fence_find.h"
+#include "include/cordon.h"
 
 struct tree {
     char folder[64], mounts[PATH_MAX], groups[PATH_MAX];
@@ -190,6 +191,24 @@ Test(fence, version_2_is_divided_where_it_was_delegated)
     cn_fences_close(&fences);
     cr_expect_str_eq(text_of(&tree, "v2/service", ".", "cgroup.procs"), pid, "it moves back");
     tree_remove(&tree);
+}
+
+/* By cordon.h: once, or not at all, and then it says why. */
+Test(fence, a_host_has_them_once)
+{
+    cordon_error_t error = {0};
+    cordon_host_t *host = cordon_host_new(&error);
+    char what[64] = "";
+
+    if (cordon_host_fence(host, what, sizeof what, &error)) {
+        cr_expect_not_null(strstr(what, "cgroup"), "%s", what);
+        cr_expect_not(cordon_host_fence(host, NULL, 0, &error));
+        cr_expect_eq(error.kind, CORDON_MISUSE);
+    } else {
+        cr_expect_eq(error.kind, CORDON_IO);
+        cr_expect_str_eq(what, "");
+    }
+    cordon_host_free(host);
 }
 
 Test(fence, nothing_is_had_where_nothing_was_delegated)

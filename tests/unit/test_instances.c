@@ -363,6 +363,53 @@ Test(instances, borrow_what_the_host_has_made)
     close_world(&world);
 }
 
+static const char growing[] =
+    "(module (memory (export \"m\") 1 40) (table $t (export \"t\") 2 10 funcref)"
+    "  (func $one (export \"one\") (result i32) (i32.const 1))"
+    "  (func (export \"pages\") (result i32) (memory.size))"
+    "  (func (export \"elements\") (result i32) (table.size $t))"
+    "  (func (export \"last\") (result i32) (i32.store (i32.const 196604) (i32.const 3))"
+    "    (i32.load (i32.const 196604)))"
+    "  (func (export \"call\") (result i32)"
+    "    (call_indirect (result i32) (i32.const 4))))";
+
+Test(instances, grow_from_outside)
+{
+    struct world world;
+    uint64_t size;
+    cordon_value_t one, number = {.type = CORDON_I32};
+
+    open_world(&world);
+    cr_assert(cordon_config_limit(world.config, CORDON_MEMORY, 1 << 20, &world.error));
+    start(&world, load(&world, growing));
+    cordon_instance_t *main = cordon_vm_instance(world.vm, "main");
+    cr_expect(cordon_instance_memory_grow(main, "m", 2, &world.error));
+    cr_assert_not_null(cordon_instance_memory(main, "m", &size));
+    cr_expect_eq(size, 3 * 65536);
+    cr_expect_eq(call_in(&world, "main", "pages"), 3);
+    cr_expect_eq(call_in(&world, "main", "last"), 3);
+    cr_expect_not(cordon_instance_memory_grow(main, "m", 38, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_MISUSE, "beyond its maximum");
+    cr_expect_not(cordon_instance_memory_grow(main, "m", UINT64_MAX, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_MISUSE);
+    cr_expect_not(cordon_instance_memory_grow(main, "m", 37, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_QUOTA, "beyond the VM's quota");
+    cr_expect_not(cordon_instance_memory_grow(main, "t", 1, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_NO_EXPORT);
+    cr_expect(cordon_instance_memory_grow(main, "m", 0, &world.error));
+
+    cr_assert(cordon_instance_func(main, "one", &one, &world.error));
+    cr_expect(cordon_instance_table_grow(main, "t", 3, &one, &world.error));
+    cr_expect_eq(call_in(&world, "main", "elements"), 5);
+    cr_expect_eq(call_in(&world, "main", "call"), 1);
+    cr_expect_not(cordon_instance_table_grow(main, "t", 6, &one, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_MISUSE, "beyond its maximum");
+    cr_expect_not(cordon_instance_table_grow(main, "t", 1, &number, &world.error));
+    cr_expect_eq(world.error.kind, CORDON_MISUSE, "no reference");
+    cr_expect_eq(call_in(&world, "main", "elements"), 5);
+    close_world(&world);
+}
+
 Test(instances, references_to_functions_can_be_moved_and_called)
 {
     struct world world;

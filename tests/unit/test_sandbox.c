@@ -61,6 +61,22 @@ static int enter_with_a_thread(void)
     return !entered && error.kind == CORDON_MISUSE ? 0 : 2;
 }
 
+/* What there is, by the names that the rows have; nothing is changed by the question. */
+Test(sandbox, tells_what_could_be_had)
+{
+    cordon_sandbox_report_t report, again;
+
+    cordon_sandbox_probe(&report);
+    cordon_sandbox_probe(&again);
+    for (int i = 0; i < CORDON_LAYER_COUNT; i++) {
+        cr_expect_not_null(cordon_layer_key((cordon_layer_t)i));
+        cr_expect_eq(report.active[i], again.active[i], "%s", cordon_layer_key((cordon_layer_t)i));
+    }
+    cr_expect(report.active[CORDON_LAYER_LIMITS]);
+    cr_expect_eq(report.active[CORDON_LAYER_LANDLOCK], report.landlock_abi > 0);
+    cr_expect_str_eq(cordon_layer_key(CORDON_LAYER_LANDLOCK), "landlock");
+}
+
 Test(sandbox, refuses_to_be_entered_beside_threads)
 {
     cr_expect_eq(in_child(enter_with_a_thread), 0);
