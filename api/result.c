@@ -76,20 +76,13 @@ static void result_of_quota(const struct cn_vm *vm, cordon_result_t *result)
              cn_quota_key(vm->end.quota));
 }
 
-/* What keeps the stack from growing: its own size, or the memory quota. */
-static cordon_quota_t stack_quota(const struct cn_thread *thread)
-{
-    const union cn_slot *end = thread->stack + thread->stack_size / sizeof *thread->stack;
-
-    return thread->stack_end >= end ? CORDON_STACK : CORDON_MEMORY;
-}
-
 static void result_of_trap(struct cordon_vm *vm, cordon_result_t *result)
 {
     result->end = CORDON_END_TRAP;
     result->exit_code = 134;
     if (vm->vm.end.error.status == CN_TRAP_STACK_OVERFLOW)
-        result->quota = stack_quota(cn_vm_end_thread(&vm->vm, 0));
+        result->quota =
+            cn_vm_end_thread(&vm->vm, 0)->lacks_memory ? CORDON_MEMORY : CORDON_STACK;
     snprintf(result->message, sizeof result->message, "%s", vm->vm.end.error.text);
     describe_frames(vm, result);
     refund_unspent(vm);

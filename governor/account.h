@@ -86,6 +86,14 @@ static inline void cn_account_count(struct cn_account *account, enum cn_quota qu
         account->peak[quota] = account->used[quota];
 }
 
+/* Something has come to `amount`, and does not become less: how deep, not how much. */
+static inline void cn_account_reach(struct cn_account *account, enum cn_quota quota,
+                                    uint64_t amount)
+{
+    if (amount > account->used[quota])
+        account->used[quota] = account->peak[quota] = amount;
+}
+
 /* Gives back what was charged; more than was charged is our own mistake (asserted). */
 void cn_account_refund(struct cn_account *account, enum cn_quota quota, uint64_t amount);
 

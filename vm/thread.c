@@ -34,12 +34,27 @@ static uint32_t after_cost(const uint8_t *pc)
     return cn_load_u32(pc - 4);
 }
 
-static size_t whole_stack(uint64_t size)
+static size_t whole_slots(uint64_t size)
 {
     if (size > SIZE_MAX / 2)
         size = SIZE_MAX / 2;
-    size = (size + CN_PAGE_SIZE - 1) & ~(uint64_t)(CN_PAGE_SIZE - 1);
-    return size > STACK_FIRST ? (size_t)size : STACK_FIRST;
+    return (size_t)size & ~(sizeof(union cn_slot) - 1);
+}
+
+/* The pages that a stack of that size may come to. */
+static size_t pages_of_stack(size_t size)
+{
+    return size > STACK_FIRST ? (size_t)cn_whole_pages(size) : STACK_FIRST;
+}
+
+/* What may be used is where it may be, and no more than the limit. */
+static void set_end(struct cn_thread *thread)
+{
+    size_t size = thread->stack_size < thread->stack_mapped ? thread->stack_size
+                                                            : thread->stack_mapped;
+
+    thread->stack_end = thread->stack + size / sizeof *thread->stack;
+    cn_account_reach(thread->store->account, CN_QUOTA_STACK, size);
 }
 
 /* Address space, the beginning of which can be used; if there is any, more than is needed now. */
@@ -77,7 +92,7 @@ enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
         cn_free(store->allocator, thread, sizeof *thread);
         return CN_NO_MEMORY;
     }
-    void *stack = map_stack(store->stock, whole_stack(stack_size), &room);
+    void *stack = map_stack(store->stock, pages_of_stack(whole_slots(stack_size)), &room);
     if (stack == NULL) {
         cn_account_refund(store->account, CN_QUOTA_MEMORY, STACK_FIRST);
         cn_free(store->allocator, thread, sizeof *thread);
@@ -85,9 +100,10 @@ enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
     }
     thread->store = store;
     thread->stack = stack;
-    thread->stack_size = whole_stack(stack_size);
+    thread->stack_size = whole_slots(stack_size);
     thread->stack_room = room;
-    thread->stack_end = thread->stack + STACK_FIRST / sizeof *thread->stack;
+    thread->stack_mapped = STACK_FIRST;
+    set_end(thread);
     cn_heap_finish(store);
     thread->next = store->threads;
     thread->link = &store->threads;
@@ -98,18 +114,13 @@ enum cn_status cn_thread_new(struct cn_store *store, size_t stack_size,
     return CN_OK;
 }
 
-static size_t stack_in_use(const struct cn_thread *thread)
-{
-    return (size_t)((const uint8_t *)thread->stack_end - (const uint8_t *)thread->stack);
-}
-
 /* Gives the stack to others as it was when it was new; false when it is not worth that. */
 static bool keep_stack(struct cn_thread *thread)
 {
     struct cn_stock *stock = thread->store->stock;
 
     /* One that has grown is not; and nothing else that is kept is so large. */
-    if (stock == NULL || thread->stack_room < STACK_ROOM || stack_in_use(thread) != STACK_FIRST ||
+    if (stock == NULL || thread->stack_room < STACK_ROOM || thread->stack_mapped != STACK_FIRST ||
         !cn_stock_clear(thread->stack, STACK_FIRST))
         return false;
     cn_stock_keep(stock, thread->stack, thread->stack_room);
@@ -118,11 +129,11 @@ static bool keep_stack(struct cn_thread *thread)
 
 bool cn_thread_give_back(struct cn_thread *thread, size_t most)
 {
-    size_t in_use = stack_in_use(thread);
+    size_t in_use = thread->stack_mapped;
     uint8_t *end = (uint8_t *)thread->stack + in_use;
 
     if (keep_stack(thread)) {
-        thread->stack_room = 0;
+        thread->stack_room = thread->stack_mapped = 0;
         thread->stack_end = thread->stack;
         cn_account_refund(thread->store->account, CN_QUOTA_MEMORY, in_use);
         return true;
@@ -131,6 +142,7 @@ bool cn_thread_give_back(struct cn_thread *thread, size_t most)
     if (thread->stack_room > in_use)
         munmap(end, thread->stack_room - in_use);
     thread->stack_room = (size_t)cn_pages_shrink(thread->stack, in_use, most);
+    thread->stack_mapped = thread->stack_room;
     thread->stack_end = thread->stack + thread->stack_room / sizeof *thread->stack;
     cn_account_refund(thread->store->account, CN_QUOTA_MEMORY, in_use - thread->stack_room);
     return thread->stack_room == 0;
@@ -165,34 +177,54 @@ void cn_thread_enter(struct cn_thread *thread, struct cn_instance *instance)
 
 void cn_thread_limit_stack(struct cn_thread *thread, uint64_t size)
 {
-    size_t whole = whole_stack(size);
+    size_t whole = whole_slots(size);
 
     thread->stack_size = whole < thread->stack_room ? whole : thread->stack_room;
 }
 
-static bool add_stack(struct cn_thread *thread, size_t more)
+static bool add_pages(struct cn_thread *thread, size_t more)
 {
     struct cn_account *account = thread->store->account;
+    uint8_t *end = (uint8_t *)thread->stack + thread->stack_mapped;
 
     if (cn_account_charge(account, CN_QUOTA_MEMORY, more) != CN_OK)
         return false;
-    if (mprotect(thread->stack_end, more, PROT_READ | PROT_WRITE) == 0)
+    if (mprotect(end, more, PROT_READ | PROT_WRITE) == 0) {
+        thread->stack_mapped += more;
         return true;
+    }
     cn_account_refund(account, CN_QUOTA_MEMORY, more);
     return false;
+}
+
+/* Makes room for so much, in doubling steps where the memory quota has that. */
+static bool map_to(struct cn_thread *thread, size_t wanted)
+{
+    size_t most = pages_of_stack(thread->stack_size);
+
+    while (thread->stack_mapped < wanted) {
+        size_t left = most - thread->stack_mapped;
+        size_t twice = thread->stack_mapped < left ? thread->stack_mapped : left;
+        if (!add_pages(thread, twice) &&
+            !add_pages(thread, cn_whole_pages(wanted - thread->stack_mapped)))
+            return false;
+    }
+    return true;
 }
 
 /* Makes room for `slots` from fp on, within the stack's size and the memory quota. */
 static bool add_room(struct cn_thread *thread, const union cn_slot *fp, size_t slots)
 {
-    while ((size_t)(thread->stack_end - fp) < slots) {
-        size_t in_use = stack_in_use(thread);
-        size_t left = thread->stack_size > in_use ? thread->stack_size - in_use : 0;
-        size_t more = in_use < left ? in_use : left;
-        if (more == 0 || !add_stack(thread, more))
-            return false;
-        thread->stack_end += more / sizeof *thread->stack;
-    }
+    size_t before = (size_t)((const uint8_t *)fp - (const uint8_t *)thread->stack);
+    bool fits = before <= thread->stack_size &&
+                slots <= (thread->stack_size - before) / sizeof *fp;
+
+    if (!fits)
+        thread->store->account->refused[CN_QUOTA_STACK]++;
+    thread->lacks_memory = fits && !map_to(thread, before + slots * sizeof *fp);
+    if (!fits || thread->lacks_memory)
+        return false;
+    set_end(thread);
     return true;
 }
 

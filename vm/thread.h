@@ -84,6 +84,8 @@ struct cn_thread {
     union cn_slot *stack;
     size_t stack_size;          /* bytes that it may have */
     size_t stack_room;          /* and that there is address space for */
+    size_t stack_mapped;        /* and that it has: stack_end is not after it */
+    bool lacks_memory;          /* that is why it did not grow, not its size */
     const struct cn_funcode *needs;
     struct cn_func *host_call;  /* the host function being called, or NULL */
     union cn_slot *host_slots;

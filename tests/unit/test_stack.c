@@ -15,6 +15,7 @@ static void open_with(struct world *world, size_t stack_size)
 {
     open_world(world, deep);
     cn_thread_free(world->thread);
+    world->account.used[CN_QUOTA_STACK] = 0;
     cr_assert_eq(cn_thread_new(world->store, stack_size, &world->thread), CN_OK);
 }
 
@@ -25,7 +26,8 @@ static bool carries(struct world *world, uint32_t calls)
     union cn_slot slot = {.u64 = calls};
 
     cr_assert(cn_instance_export(world->instance, cn_bytes_of("down"), &func));
-    cr_assert_eq(cn_thread_call(world->thread, func.func, &slot), CN_OK);
+    if (cn_thread_call(world->thread, func.func, &slot) != CN_OK)
+        return false;
     enum cn_stop stop = cn_thread_run(world->thread, INT64_MAX);
     cr_assert(stop == CN_STOP_DONE || world->thread->trap == CN_TRAP_STACK_OVERFLOW);
     return stop == CN_STOP_DONE && world->thread->stack[0].u32 == calls;
@@ -42,6 +44,37 @@ Test(stack, grows_to_its_limit_and_no_further)
     cr_expect_not(carries(&world, 100000));
     cr_expect_eq(world.account.used[CN_QUOTA_MEMORY], before + 192 * KIB, "all of it is in use");
     close_world(&world);
+}
+
+/* The least that carries so many calls. */
+static size_t least_for(uint32_t calls)
+{
+    size_t low = 0, high = 1024 * KIB;
+
+    while (high - low > 1) {
+        struct world world;
+        size_t middle = (low + high) / 2;
+        open_with(&world, middle);
+        if (carries(&world, calls))
+            high = middle;
+        else
+            low = middle;
+        cr_expect_leq(world.account.used[CN_QUOTA_STACK], middle);
+        cr_expect_eq(world.account.refused[CN_QUOTA_STACK], middle == low);
+        close_world(&world);
+    }
+    return high;
+}
+
+/* However far it is from a page's end. */
+Test(stack, every_call_costs_the_same)
+{
+    size_t few = least_for(10), frame = least_for(11) - few;
+
+    cr_expect_lt(frame, 100);
+    cr_expect_eq(least_for(100), few + 90 * frame);
+    cr_expect_eq(least_for(3000), few + 2990 * frame);
+    cr_expect_eq(least_for(10001), few + 9991 * frame);
 }
 
 Test(stack, a_limit_that_is_raised_counts)
