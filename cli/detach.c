@@ -313,6 +313,7 @@ static bool is_possible(struct asked *asked)
                          : options->meta  ? "--meta"
                          : options->stats ? "--stats"
                          : options->import_native.count > 0 ? "--import-native"
+                         : options->preload.count > 0 ? "--preload"
                          : options->eager || options->lazy ? "--eager and --lazy"
                          : options->preempt_everywhere || options->collect_everywhere ||
                                  options->move_on_grow ? "options for tests" : NULL;

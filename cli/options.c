@@ -218,6 +218,9 @@ static bool set_option(struct cli_options *options, int option, const char *valu
     case OPTION_import_native:
         options->import_native.items[options->import_native.count++] = value;
         return true;
+    case OPTION_preload:
+        options->preload.items[options->preload.count++] = value;
+        return true;
     case OPTION_invoke:
         options->invoke = value;
         return true;
@@ -315,12 +318,14 @@ void cli_options_release(struct cli_options *options)
     free(options->env.items);
     free(options->listen.items);
     free(options->import_native.items);
+    free(options->preload.items);
 }
 
 bool cli_options_parse(struct cli_options *options, int argc, char **argv)
 {
     struct cli_list *const lists[] = {&options->dir, &options->volume, &options->env,
-                                      &options->listen, &options->import_native};
+                                      &options->listen, &options->import_native,
+                                      &options->preload};
     int at = 1;
 
     memset(options, 0, sizeof *options);

@@ -10,7 +10,7 @@ struct cli_list {
 };
 
 struct cli_options {
-    struct cli_list dir, volume, env, listen, import_native;
+    struct cli_list dir, volume, env, listen, import_native, preload;
     const char *invoke, *meta, *user, *store, *key_file;
     enum cli_sandbox { CLI_SANDBOX_REQUIRED, CLI_SANDBOX_BEST_EFFORT, CLI_SANDBOX_OFF } sandbox;
     const char *sandbox_mode; /* the same in words, or NULL: the default */

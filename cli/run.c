@@ -10,6 +10,7 @@
 #include "cli/file.h"
 #include "cli/grant.h"
 #include "cli/native.h"
+#include "cli/preload.h"
 #include "cli/report.h"
 #include "cli/sandbox.h"
 #include "cli/signals.h"
@@ -23,6 +24,7 @@ struct run {
     cordon_linker_t *linker;
     cordon_config_t *config;
     struct cli_natives natives;
+    struct cli_preloads preloads;
     cordon_vm_t *vm;
     int meta; /* descriptor of the --meta file, or -1 */
     struct cli_report report;
@@ -293,7 +295,8 @@ static bool load(struct run *run, cordon_error_t *error)
     if (run->linker == NULL)
         return false;
     cordon_linker_allow_wasi(run->linker);
-    if (!cli_natives_bind(&run->natives, run->linker, error))
+    if (!cli_natives_bind(&run->natives, run->linker, error) ||
+        !cli_preloads_link(&run->preloads, run->host, run->linker, error))
         return false;
     run->vm = cordon_vm_new(run->host, run->module, run->linker, run->config, error);
     return run->vm != NULL;
@@ -319,12 +322,14 @@ static int run_module(struct run *run)
     run->config = cordon_config_new(&error);
     if (run->config == NULL)
         return fail(run, &error);
-    if (!cli_natives_open(&run->natives, &run->options->import_native, &code))
+    if (!cli_natives_open(&run->natives, &run->options->import_native, &code) ||
+        !cli_preloads_open(&run->preloads, &run->options->preload, &code))
         return unread(run, code);
     if (!cli_grant(run->config, run->options, &run->report) ||
         !cli_sandbox_enter(run->options, run->config, &run->report))
         return complained(run, 125);
-    if (!cli_file_take(&run->file, fd, run->options->module, &code))
+    if (!cli_file_take(&run->file, fd, run->options->module, &code) ||
+        !cli_preloads_take(&run->preloads, &code))
         return unread(run, code);
     if (!load(run, &error))
         return fail(run, &error);
@@ -358,6 +363,7 @@ static void release(struct run *run)
     cordon_config_free(run->config);
     cordon_linker_free(run->linker);
     cordon_module_free(run->module);
+    cli_preloads_free(&run->preloads);
     cordon_host_free(run->host);
     cli_file_free(&run->file);
     cli_natives_free(&run->natives);
