@@ -101,6 +101,14 @@ bool cordon_sandbox_enter(const cordon_sandbox_t *sandbox, cordon_sandbox_report
     return true;
 }
 
+bool cordon_lock_memory(cordon_error_t *error)
+{
+    struct cn_error cause = {0};
+
+    cause.status = cn_jail_lock(false, &cause);
+    return cause.status == CN_OK || cn_api_fail_with(error, &cause);
+}
+
 void cordon_sandbox_probe(cordon_sandbox_report_t *report)
 {
     cn_jail_probe(report->active, &report->landlock_abi);

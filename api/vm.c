@@ -132,7 +132,8 @@ static bool make(struct cordon_vm *vm, cordon_module_t *module, const cordon_con
         cn_thread_new(inner->store, stack_size(&inner->account), &inner->first_task.thread);
     if (cause.status != CN_OK)
         return cn_api_fail(error, CORDON_QUOTA,
-                           "no room for the call stack within the memory quota (--memory)");
+                           "no room for the call stack: within the memory quota (--memory), or "
+                           "what may be locked (--strict)");
     inner->thread = inner->first_task.thread;
     inner->thread->user = vm;
     return true;

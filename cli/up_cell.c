@@ -85,6 +85,11 @@ void up_cell_make(struct up_life *life)
     if (!open_module(life, &module))
         return;
     life->error_code = 125;
+    /* What it was told of the VM, and what that writes, is in the host's memory. */
+    if (vm->spec.is_strict && !cordon_lock_memory(&life->error)) {
+        close(module);
+        return;
+    }
     cordon_cell_t *cell =
         cordon_cell_new(vm->host->cordon, vm->config, module, &life->error);
     close(module);

@@ -76,28 +76,12 @@ static enum cn_status only_thread(struct cn_error *error)
     return CN_OK;
 }
 
-/* A line of heads, and one for each. */
-bool cn_jail_may_swap(const char *swaps)
-{
-    char text[4096];
-    int fd = open(swaps, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, text, sizeof text) : -1;
-
-    if (fd >= 0)
-        close(fd);
-    const char *end = size > 0 ? memchr(text, '\n', (size_t)size) : NULL;
-    return end == NULL || end + 1 != text + size;
-}
-
 enum cn_status cn_jail_enter(struct cn_jail *jail, struct cn_error *error)
 {
     bool offers[CN_LAYER_COUNT];
 
-    if (jail->is_strict && cn_jail_may_swap("/proc/swaps"))
-        return cn_fail(error, CN_IO, CN_NO_OFFSET,
-                       "--strict: this machine has swap (/proc/swaps), so memory of the guest's "
-                       "might be written to a disk");
-
+    if (jail->is_strict)
+        CN_TRY(cn_jail_lock(true, error));
     cn_jail_probe(offers, &jail->landlock_abi);
     CN_TRY(require(jail, offers, error));
     CN_TRY(only_thread(error));

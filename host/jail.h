@@ -46,7 +46,7 @@ struct cn_jail {
     int grants;          /* of enum cn_jail_grant */
     bool dies_with_parent;
     bool is_best_effort; /* go without what the kernel lacks */
-    bool is_strict;      /* not where memory may be swapped out */
+    bool is_strict;      /* memory is locked, or it fails */
     bool has_user;       /* become `user` and `group`, and no other */
     uid_t user;
     gid_t group;
@@ -59,8 +59,9 @@ struct cn_jail {
  * was not stopped, CN_MISUSE when there are other threads: part of the layers may stand then. */
 CN_CHECKED enum cn_status cn_jail_enter(struct cn_jail *jail, struct cn_error *error);
 
-/* Whether the machine has swap, or does not say: its list in that file. */
-bool cn_jail_may_swap(const char *swaps);
+/* Locks all memory that can be written, now and later, as it is touched; raises RLIMIT_MEMLOCK. A
+ * process that goes on with a bound gets no memory beyond it. CN_IO. */
+CN_CHECKED enum cn_status cn_jail_lock(bool may_be_bounded, struct cn_error *error);
 
 /* Who the process is to become: sets user and group, unless they were given. */
 void cn_jail_choose_user(struct cn_jail *jail);

@@ -862,7 +862,8 @@ typedef struct cordon_sandbox {
     bool has_sockets;         /* the process itself sends and receives over a socket */
     bool dies_with_parent;    /* the kernel kills it when the thread that started it ends */
     bool is_best_effort;      /* go without the layers that this kernel lacks */
-    bool is_strict;           /* fail where memory of the process might be swapped out */
+    bool is_strict;           /* lock memory first, as cordon_lock_memory does; where that has a
+                                 bound, there is no memory beyond it */
     bool has_user;            /* become `user` and `group`; otherwise root becomes the owner of
                                  the first directory granted for writing, else of the first
                                  directory, else nobody (65534), and others stay who they are;
@@ -876,6 +877,13 @@ typedef struct cordon_sandbox_report {
     uint32_t user, group;     /* who the process is now: 0 only where root's own directories are
                                  granted, and never without CORDON_LAYER_LANDLOCK */
 } cordon_sandbox_report_t;
+
+/* Locks the memory of the calling process, for good: none that can be written is ever swapped out,
+ * of what there is and of what will be, nor of what its VMs will have. Pages are locked when they
+ * are touched. RLIMIT_MEMLOCK is raised to have no bound, which root may do, and others where there
+ * was none; without that, and without CAP_IPC_LOCK, it fails (CORDON_IO). Builds with a sanitizer
+ * lock nothing. */
+CORDON_API bool cordon_lock_memory(cordon_error_t *error);
 
 /* Locks the calling process, for good: resource limits; no capabilities, no root; no core dumps;
  * no new privileges; Landlock; seccomp; and tries acts which these must stop. Afterwards no path

@@ -10,6 +10,8 @@
 #include "vm/stock.h"
 #include "vm/store.h"
 
+#define DONTNEED_LOCKED 24 /* of Linux 5.18: what is locked, too */
+
 /* What a memory of that many bytes takes of the host, and is charged: whole pages of the host's,
  * which may be more than the guest's. */
 static uint64_t footprint(uint64_t size)
@@ -154,7 +156,8 @@ void cn_memory_discard(uint8_t *at, uint64_t size)
     uint64_t whole = (size - before) & ~(CN_HOST_PAGE - 1);
     memset(at, 0, before);
     /* The mapping is private and anonymous: what comes back are zeros. */
-    if (whole > 0 && madvise(at + before, whole, MADV_DONTNEED) != 0)
+    if (whole > 0 && madvise(at + before, whole, MADV_DONTNEED) != 0 &&
+        madvise(at + before, whole, DONTNEED_LOCKED) != 0)
         memset(at + before, 0, whole);
     memset(at + before + whole, 0, size - before - whole);
 }

@@ -12,7 +12,7 @@ import termios
 import threading
 import time
 
-from bench import OWNER
+from bench import ECHO, OWNER
 
 CALLS = """(module
   (import "wasi_snapshot_preview1" "fd_pread"
@@ -255,9 +255,9 @@ def no_descriptor_is_left_over(bench):
     return None
 
 
-def _waiting(bench, *arguments, env=None, **how):
+def _waiting(bench, *arguments, env=None, guest=None, **how):
     """A run that has begun and waits for its input."""
-    child = subprocess.Popen([bench.cordon, "run", *arguments, bench.echo],
+    child = subprocess.Popen([bench.cordon, "run", *arguments, guest or bench.echo],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              env={**os.environ, **(env or {})}, **how)
     child.stdin.write(b"ready\n")
@@ -342,27 +342,70 @@ def deadlines_hold(bench):
     assert done.returncode == 124 and time.monotonic() - start < 20, done
 
 
-def strict_is_where_there_is_no_swap(bench):
-    """With a list of swap of our own, in a mount namespace; `--sandbox=off` has no such thing."""
+def _unlocked(pid):
+    """What a process may write and the kernel may swap out; and how much is locked, in KiB."""
+    loose, here, kib = [], "", 0
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        head = line.split()
+        if line[0] in "0123456789abcdef" and "-" in head[0]:
+            here = line if "w" in head[1] else ""
+        elif here and head[0] == "VmFlags:" and "lo" not in head[1:]:
+            loose.append(here)
+        elif here and head[0] == "Locked:":
+            kib += int(head[1])
+    return loose, kib
+
+
+def strict_memory_is_never_swapped(bench):
+    """All that a run can write to is locked, what it is given later, too; the control's is not."""
     done = bench.run("--strict", "--sandbox=off", bench.nothing)
     assert done.returncode == 125 and "--strict is part of the sandbox" in done.stderr, done
-    if os.geteuid() != 0:
-        return "root alone can play another machine"
-    heads = "Filename\tType\tSize\tUsed\tPriority\n"
-    lists = {"without": heads, "with": f"{heads}/dev/sda2 partition 1 0 -2\n"}
-    script = 'mount --bind "$0" /proc/swaps && exec "$@"'
-    for name, text in lists.items():
-        path = bench.folder / name
-        path.write_text(text)
-        for strict in ([], ["--strict"]):
-            done = subprocess.run(["unshare", "-m", "sh", "-c", script, path, bench.cordon, "run",
-                                   *strict, bench.nothing], capture_output=True, text=True,
-                                  check=False)
-            if "mount" in done.stderr or "unshare" in done.stderr:
-                return done.stderr.strip()
-            refused = name == "with" and bool(strict)
-            assert done.returncode == (125 if refused else 0), (name, strict, done)
-            assert ("has swap" in done.stderr) == refused, done
+    if not bench.is_root or bench.is_sanitized:
+        return "others may have no memory to lock, and sanitizers none at all"
+    grow = ECHO.replace('(local $e i32)', '(local $e i32) (drop (memory.grow (i32.const 32))) '
+                        '(memory.fill (i32.const 65536) (i32.const 7) (i32.const 2000000))')
+    guest = bench.module("grows", grow)
+    for strict in ([], ["--strict"]):
+        child = _waiting(bench, "--max-stack", "256k", *strict, guest=guest)
+        try:
+            loose, kib = _unlocked(child.pid)
+        finally:
+            child.stdin.close()
+            assert child.wait(20) == 0
+        assert bool(loose) != bool(strict), (strict, loose)
+        assert (kib > 1900) == bool(strict), (strict, kib)
+    # Who may not lock without bound is refused, and hears why.
+    done = bench.run("--strict", guest, before=(
+        "setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups", "prlimit",
+        "--memlock=65536:65536"))
+    assert done.returncode == 125 and "RLIMIT_MEMLOCK is 64 KiB" in done.stderr, done
+    return None
+
+
+def strict_hosts_are_never_swapped(bench):
+    """The process of a VM, and the host that was told of it; not one without such VMs."""
+    if not bench.is_root or bench.is_sanitized:
+        return "others may have no memory to lock, and sanitizers none at all"
+    path = bench.folder / "strict.sock"
+    for strict in ("false", "true"):
+        file = bench.folder / "strict.yaml"
+        file.write_text("vms:\n  a:\n    listen: [0]\n"
+                        f"    module: {bench.echo}\n"
+                        f"    strict: {strict}\n    quotas: {{max_stack: 256k}}\n"
+                        f"  b:\n    module: {bench.nothing}\n")
+        with subprocess.Popen([bench.cordon, "up", file, "--stay", "--host", path],
+                              stdin=subprocess.DEVNULL) as host:
+            try:
+                end = time.monotonic() + 20
+                shown = ""
+                while '"ended"' not in shown and time.monotonic() < end:
+                    shown = subprocess.run([bench.cordon, "ps", "--json", "--host", path],
+                                           check=False, capture_output=True, text=True).stdout
+                loose = _unlocked(host.pid)[0]
+            finally:
+                host.terminate()
+                host.wait(20)
+        assert bool(loose) == (strict == "false"), (strict, loose, shown)
     return None
 
 
