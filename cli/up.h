@@ -57,6 +57,7 @@ struct up_vm {
     uint16_t *ports;
     enum up_state state;
     bool is_detached, is_paused, is_killed; /* killed: by somebody; it is not started again */
+    bool is_told_to_end;                    /* by the host, which ends */
     bool is_leaving;                        /* its handles are being closed, then it is freed */
     int handles;                            /* that are open */
     struct up_life *life;

@@ -20,12 +20,17 @@ static bool fail(struct up_life *life, int code, const char *what)
 }
 
 /* Its standard streams are nothing; what the guest writes to comes over the socket. */
-static void set_descriptors(posix_spawn_file_actions_t *actions, int socket, int nothing)
+static int set_descriptors(posix_spawn_file_actions_t *actions, int socket, int nothing)
 {
-    for (int i = 0; i < 3; i++)
-        posix_spawn_file_actions_adddup2(actions, nothing, i);
-    posix_spawn_file_actions_adddup2(actions, socket, CLI_WORKER_SOCKET);
-    posix_spawn_file_actions_addclosefrom_np(actions, CLI_WORKER_SOCKET + 1);
+    int error = 0;
+
+    for (int i = 0; error == 0 && i < 3; i++)
+        error = posix_spawn_file_actions_adddup2(actions, nothing, i);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(actions, socket, CLI_WORKER_SOCKET);
+    if (error == 0)
+        error = posix_spawn_file_actions_addclosefrom_np(actions, CLI_WORKER_SOCKET + 1);
+    return error;
 }
 
 /* A group of its own: what a terminal sends to the host is not meant for it. Signals as new. */
@@ -60,9 +65,11 @@ static int spawn(const struct up_spec *spec, int socket, int nothing, pid_t *pid
     snprintf(group, sizeof group, "%u", spec->group);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    set_descriptors(&actions, socket, nothing);
     set_attributes(&attributes);
-    int error = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
+    /* All of them or nothing: a process without its own would have the host's. */
+    int error = set_descriptors(&actions, socket, nothing);
+    if (error == 0)
+        error = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return error;

@@ -474,10 +474,13 @@ static bool name_module(struct up_spec *spec, const struct up_node *node)
 {
     for (const struct up_node *one = node->first; one != NULL; one = one->next)
         if (strcmp(one->key, "module") == 0) {
+            char *text = strdup(one->text);
+            if (text == NULL)
+                return false;
             free(spec->args.items[0]);
-            spec->args.items[0] = strdup(one->text);
+            spec->args.items[0] = text;
         }
-    return spec->args.items[0] != NULL;
+    return true;
 }
 
 static bool take_vm(struct reader *reader, const struct up_node *node)

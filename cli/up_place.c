@@ -21,13 +21,17 @@ static bool say(const char *path)
     return false;
 }
 
-/* Whether the locked file is still the one that has the name. */
-static bool is_named(int fd, const char *path)
+/* Whether the locked file is still the one that has the name; false with errno when nobody can
+ * say. */
+static bool look_at_name(int fd, const char *path, bool *is_named)
 {
     struct stat mine, named;
 
-    return fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino &&
-           mine.st_dev == named.st_dev;
+    if (fstat(fd, &mine) != 0)
+        return false;
+    bool is_there = stat(path, &named) == 0;
+    *is_named = is_there && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+    return is_there || errno == ENOENT;
 }
 
 static bool say_who(const struct up_place *place, int fd)
@@ -43,7 +47,7 @@ static bool say_who(const struct up_place *place, int fd)
 /* Whoever holds the lock beside the socket is its host: two that start together cannot both. */
 static bool take_lock(struct up_place *place)
 {
-    for (;;) {
+    for (bool is_named;;) {
         int fd = open(place->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
             return say(place->lock_path);
@@ -52,11 +56,16 @@ static bool take_lock(struct up_place *place)
             close(fd);
             return is_taken;
         }
-        if (is_named(fd, place->lock_path)) {
+        bool is_known = look_at_name(fd, place->lock_path, &is_named);
+        if (is_known && is_named) {
             place->lock = fd;
             return true;
         }
+        if (!is_known)
+            (void)say(place->lock_path);
         close(fd);
+        if (!is_known)
+            return false;
     }
 }
 
@@ -179,6 +188,8 @@ static void remove_ledgers(const struct up_place *place)
     }
     if (dir != NULL)
         closedir(dir);
+    else if (fd >= 0)
+        close(fd);
 }
 
 void up_place_leave(struct up_place *place)

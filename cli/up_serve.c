@@ -465,7 +465,8 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     (void)events;
     for (int i = 0; status == 0 && i < 16; i++) {
         int socket = accept4(host->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (socket < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        /* What the kernel has none left of it will not have at once. */
+        if (socket < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
             uv_poll_stop(&host->accept); /* until up_serve_again */
         if (socket < 0)
             return;

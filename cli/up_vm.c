@@ -611,20 +611,29 @@ void up_vms_sample(struct up_host *host)
     }
 }
 
+/* The last one that lives and was not told yet. It takes no memory: there may be none. */
+static struct up_vm *last_untold(const struct up_host *host)
+{
+    struct up_vm *last = NULL;
+
+    for (struct up_vm *vm = host->vms; vm != NULL; vm = vm->next)
+        if (up_vm_is_live(vm) && !vm->is_told_to_end)
+            last = vm;
+    return last;
+}
+
 void up_host_stop(struct up_host *host)
 {
-    uint32_t count = 0;
+    struct up_vm *vm;
 
     if (host->is_stopping)
         return;
-    struct up_vm **all = calloc(host->vm_count + 1, sizeof(struct up_vm *));
     host->is_stopping = true;
-    for (struct up_vm *vm = host->vms; all != NULL && vm != NULL; vm = vm->next)
-        all[count++] = vm;
     host->live_count++; /* so that the end of the last one does not end the host within the loop */
-    while (count > 0)
-        up_vm_kill(all[--count], SIGTERM);
+    while ((vm = last_untold(host)) != NULL) {
+        vm->is_told_to_end = true;
+        up_vm_kill(vm, SIGTERM);
+    }
     host->live_count--;
-    free(all);
     up_host_check(host);
 }

@@ -166,9 +166,9 @@ static void describe_kill(const struct kill *kill, bool was_killed)
     printf(" (%s)\n", was_killed ? "it was" : "it ended by itself");
 }
 
-static void try_kills(struct cases_options *options)
+static void try_kills(struct cases_options *options, uint32_t call_count)
 {
-    uint32_t call_count = hooks->calls, killed = 0;
+    uint32_t killed = 0;
 
     for (uint32_t i = 0; i < options->kills; i++) {
         uint32_t number = options->kills >= 3 * call_count
@@ -189,7 +189,7 @@ static void try_kills(struct cases_options *options)
     }
     printf("%s: %u system calls, killed %u of %u times\n", trial->name, call_count, killed,
            options->kills);
-    if (killed < options->kills / 2) {
+    if (killed < options->kills / 3) {
         printf("FAILED %s: was hardly ever killed\n", trial->name);
         options->failed++;
     }
@@ -223,12 +223,16 @@ void cases_try(struct cases_options *options, const struct trial *what)
 
     trial = what;
     signal(SIGALRM, on_alarm);
-    /* Twice: the C library makes some things once. */
-    if (!trial->try_case(&nothing) || !trial->try_case(&nothing)) {
+    /* Twice: the C library makes some things once. How often processes wait for one another depends
+     * on the moment: points that most runs come by are those of the shorter one. */
+    bool is_good = trial->try_case(&nothing);
+    uint32_t calls = hooks->calls;
+    is_good = is_good && trial->try_case(&nothing);
+    if (!is_good) {
         printf("FAILED %s: nothing failed\n", trial->name);
         options->failed++;
     } else if (options->kills > 0) {
-        try_kills(options);
+        try_kills(options, calls < hooks->calls ? calls : hooks->calls);
     } else {
         try_all(options);
     }

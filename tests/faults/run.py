@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fault injection and kill -9: tests/faults/faults.c over a few guests.
+"""Fault injection and kill -9: tests/faults/faults.c over a few guests, and tests/faults/up.c.
 
     tests/faults/run.py BUILD [--long] [--every N]
 
@@ -25,6 +25,8 @@ COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
 KILLS, KILLS_LONG = 500, 5000
 # What volumes do is tried with one process; of how they come to another one, one case in so many.
 SOME = 5
+# A host with its processes is begun and ended for each case.
+SOME_HOSTS = 50
 
 
 def run(name, command, seconds):
@@ -72,21 +74,23 @@ def places(program):
     return found
 
 
-def functions(build):
+def functions(build, layers):
     """What the layers are made of: the program has libraries in it, too."""
-    text = subprocess.run(['nm', '--defined-only', *sorted(build.glob('*/libcn_*.a'))],
-                          capture_output=True, text=True, check=True).stdout
+    archives = [build / layer / f'libcn_{layer}.a' for layer in layers]
+    text = subprocess.run(['nm', '--defined-only', *archives], capture_output=True, text=True,
+                          check=True).stdout
     return set(re.findall(r' [tT] (\w+)$', text, re.M))
 
 
-def list_unreached(build, program, reached):
+def list_unreached(build, program, layers, reached):
     """Calls reached, calls in all, and in which functions others are: of the layers."""
-    own = functions(build)
+    own = functions(build, layers)
     found = {place: inside for place, inside in places(program).items() if inside in own}
     missed = collections.Counter(inside for place, inside in found.items() if place not in reached)
     hit = sum(place in reached for place in found)
-    print(f'{hit} of {len(found)} calls of the system and the heap were reached; not those in '
-          + ', '.join(f'{name} ({count})' for name, count in sorted(missed.items())))
+    others = ', '.join(f'{name} ({count})' for name, count in sorted(missed.items()))
+    print(f'{program.name}: {hit} of {len(found)} calls of the system and the heap were reached; '
+          f'not those in {others}')
 
 
 def main():
@@ -95,12 +99,13 @@ def main():
     parser.add_argument('--every', type=int, default=1)
     parser.add_argument('--long', action='store_true')
     options = parser.parse_args()
-    program = options.build.resolve() / 'tests' / 'faults'
+    build = options.build.resolve()
+    program, host = build / 'tests' / 'faults', build / 'tests' / 'faults_up'
     if shutil.which('clang-19') is None or not pathlib.Path('/usr/include/wasm32-wasi').is_dir():
         print('SKIPPED faults: no clang-19 with wasi-libc')
         return 77
     passed = failed = 0
-    reached = set()
+    reached = collections.defaultdict(set)
     with tempfile.TemporaryDirectory(prefix='cordon-faults-') as folder:
         guest, alone = (compile_guest(pathlib.Path(folder) / name, half) for name, half in
                         (('guest.wasm', 'half_import.c'), ('alone.wasm', 'half_own.c')))
@@ -108,6 +113,7 @@ def main():
         some = ['--every', str(options.every * (1 if options.long else SOME)), '--whole']
         objects = HERE / 'objects.wat'
         kills = str(KILLS_LONG if options.long else KILLS)
+        hosts = ['--every', str(options.every * (1 if options.long else SOME_HOSTS))]
         for name, arguments in (('on one thread', [*every, guest, objects]),
                                 ('on workers', ['--workers', *every, guest, objects]),
                                 ('on a volume', ['--volume', *every, guest]),
@@ -125,12 +131,19 @@ def main():
                                 ('inside killed',
                                  ['--inside', '--kills', kills, '--seed', '5', alone]),
                                 ('inside killed, with a volume',
-                                 ['--inside', '--volume', '--kills', kills, '--seed', '6', alone])):
-            good, bad, places_now = run(name, [program, *arguments],
+                                 ['--inside', '--volume', '--kills', kills, '--seed', '6', alone]),
+                                ('cordon up', hosts),
+                                ('cordon up killed', ['--kills', str(int(kills) // 5), '--seed',
+                                                      '7'])):
+            which = host if name.startswith('cordon up') else program
+            good, bad, places_now = run(name, [which, *arguments],
                                         86400 if options.long else 800)
-            passed, failed, reached = passed + good, failed + bad, reached | places_now
+            passed, failed = passed + good, failed + bad
+            reached[which] |= places_now
     if options.every == 1 and shutil.which('objdump'):
-        list_unreached(options.build.resolve(), program, reached)
+        list_unreached(build, program, ('core', 'loader', 'governor', 'vm', 'shim', 'host', 'api'),
+                       reached[program])
+        list_unreached(build, host, ('cli',), reached[host])
     print(f'{passed} passed, {failed} failed')
     return 1 if failed else 0
 

@@ -147,6 +147,14 @@ bool check_store(const struct world *world)
     return is_good;
 }
 
+void count_disk(const char *path, uint64_t *bytes, uint64_t *inodes)
+{
+    counted.bytes = counted.inodes = 0;
+    nftw(path, count_entry, 16, FTW_PHYS);
+    *bytes = counted.bytes;
+    *inodes = counted.inodes;
+}
+
 bool check_disk(const char *path, int dir, int ledger)
 {
     static const char nothing[] = "(module)";
@@ -167,13 +175,13 @@ bool check_disk(const char *path, int dir, int ledger)
     cordon_linker_free(linker);
     cordon_module_free(module);
     cordon_host_free(host);
-    counted.bytes = counted.inodes = 0;
-    nftw(path, count_entry, 16, FTW_PHYS);
-    if (counted.bytes == stats.used[CORDON_DISK] && counted.inodes == stats.used[CORDON_INODES])
+    uint64_t bytes, inodes;
+    count_disk(path, &bytes, &inodes);
+    if (bytes == stats.used[CORDON_DISK] && inodes == stats.used[CORDON_INODES])
         return true;
     printf("  the ledger says %llu bytes and %llu inodes, there are %llu and %llu\n",
            (unsigned long long)stats.used[CORDON_DISK],
-           (unsigned long long)stats.used[CORDON_INODES], (unsigned long long)counted.bytes,
-           (unsigned long long)counted.inodes);
+           (unsigned long long)stats.used[CORDON_INODES], (unsigned long long)bytes,
+           (unsigned long long)inodes);
     return false;
 }

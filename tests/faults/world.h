@@ -27,5 +27,7 @@ cordon_store_t *open_store(const struct world *world, cordon_error_t *error);
 bool check_store(const struct world *world);
 /* Whoever goes on with the ledger of a directory is charged for what is there, and nothing else. */
 bool check_disk(const char *path, int dir, int ledger);
+/* What is there, as a ledger counts it. */
+void count_disk(const char *path, uint64_t *bytes, uint64_t *inodes);
 
 #endif
