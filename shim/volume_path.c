@@ -122,7 +122,8 @@ static enum cn_errno follow(struct walk *walk, const char *hidden)
     return CN_E_SUCCESS;
 }
 
-/* The name as the host knows it. Most are asked for again and again. */
+/* The name, which is never empty (next_name), as the host knows it. Most are asked for again and
+ * again. */
 static enum cn_errno hide(struct cn_volume *volume, const char *name, char *hidden)
 {
     uint32_t number = 0;
@@ -130,7 +131,7 @@ static enum cn_errno hide(struct cn_volume *volume, const char *name, char *hidd
     for (const char *c = name; *c != '\0'; c++)
         number = number * 31 + (uint8_t)*c;
     struct cn_known_name *known = &volume->known[number % CN_KNOWN_NAMES];
-    if (name[0] == '\0' || strcmp(known->name, name) != 0) {
+    if (strcmp(known->name, name) != 0) {
         enum cn_errno error = cn_name_hide(volume->keys, name, known->hidden);
         snprintf(known->name, sizeof known->name, "%s", error == CN_E_SUCCESS ? name : "");
         if (error != CN_E_SUCCESS)
