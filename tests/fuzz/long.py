@@ -25,6 +25,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -34,8 +35,11 @@ ROOT, HERE = targets.ROOT, targets.HERE
 AFL = os.path.join(ROOT, 'build-afl')
 AFL_COMPILER = 'afl-clang-fast'
 ENGINES = ('libfuzzer', 'afl')
-# Left free of each slice for starting, reading the corpus and stopping.
-GRACE_SECONDS = 120
+# For starting, reading the corpus and stopping, beside the slice.
+GRACE_SECONDS = 900
+# An input hangs when it takes so much of a processor, or of time when nothing else has to wait.
+SLOW_CPU_SECONDS = 2
+ALONE_SECONDS = 300
 AFL_SETTINGS = {'AFL_SKIP_CPUFREQ': '1', 'AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES': '1',
                 'AFL_NO_UI': '1', 'AFL_NO_AFFINITY': '1', 'AFL_IGNORE_PROBLEMS': '1',
                 'AFL_FORKSRV_INIT_TMOUT': '60000',
@@ -85,8 +89,23 @@ def build_afl(target):
                  os.path.join(AFL, f'fuzz_{target}')], env=environment)
 
 
+def is_slow(target, path):
+    """Whether it still takes long by itself: on a busy machine anything may seem to hang."""
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen([os.path.join(targets.BUILD, f'fuzz_{target}'),
+                                  f'-timeout={ALONE_SECONDS}', path], cwd=ROOT,
+                                 stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode != 0 or used.ru_utime + used.ru_stime > SLOW_CPU_SECONDS
+
+
 def keep(folder, target, engine, path):
     """A copy of an input that breaks something, under a name that says what it is."""
+    name = os.path.basename(path) if engine == 'libfuzzer' else path
+    if re.search(r'^timeout-|^slow-unit-|/hangs/', name) and not is_slow(target, path):
+        return
     os.makedirs(os.path.join(folder, 'found', target), exist_ok=True)
     with open(path, 'rb') as file:
         name = hashlib.sha1(file.read()).hexdigest()[:16]
@@ -110,17 +129,22 @@ def learn(corpus, paths):
 
 def run_logged(command, log, seconds, environment):
     """All that it printed; it is ended when it does not end by itself."""
+    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+                             errors='replace', stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             env={**os.environ, **environment})
+    ended = ''
     try:
-        output = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
-                                errors='replace', stdout=subprocess.PIPE, check=False,
-                                stderr=subprocess.STDOUT, env={**os.environ, **environment},
-                                timeout=seconds + GRACE_SECONDS).stdout
-    except subprocess.TimeoutExpired as late:
-        output = late.stdout or ''
-        output = output.decode(errors='replace') if isinstance(output, bytes) else output
-        output += f'\nended after {seconds + GRACE_SECONDS} s\n'
+        output = child.communicate(timeout=seconds + GRACE_SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        ended = f'\nended after {seconds + GRACE_SECONDS} s\n'
+        child.terminate()  # AFL++ takes its own children with it
+        try:
+            output = child.communicate(timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            child.kill()
+            output = child.communicate()[0]
     with open(log, 'a', encoding='utf-8') as file:
-        file.write(output[-20000:])
+        file.write((output + ended)[-20000:])
     return output
 
 
