@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the three configurations and runs every suite; called by tools/test.
 
-    run_tests.py [--quick | --long [--hours H] [--results FOLDER]]
+    run_tests.py [--quick | --long [--hours H] [--results FOLDER] [--part N]]
 
 A suite is a command that prints `N passed, N failed[, N skipped]` as a line of its own, or
 exits with 77 after saying `SKIPPED name: why`. What is skipped is listed again at the end and
@@ -10,7 +10,8 @@ never counted as passed. The last line is the sum of everything.
 --quick leaves the sanitizers out, the second compiler's unit tests, and the longer suites.
 --long runs what the others take samples of, in full, and fuzzes every target for H hours [8]: see
 long_suites. Findings, logs and what was learnt are in FOLDER [build-long]; the same command again
-goes on with the fuzzing where it was ended, and runs the rest anew.
+goes on with the fuzzing where it was ended, and runs the rest anew. --part takes one in N of all
+that is counted, to see whether the long mode works without waiting days for it.
 """
 import argparse
 import os
@@ -201,25 +202,31 @@ def suites(quick):
         yield name, command, 1800 if name == 'fuzz' else 900
 
 
-def long_suites(hours, results):
-    """Name, command, and the seconds after which it is given up."""
+def long_suites(hours, results, part):
+    """Name, command, and the seconds after which it is given up. Of all numbers, one in `part`."""
+    def count(number):
+        return str(max(1, number // part))
+
+    faults = ['--long', '--every', str(part), '--kills', count(5000)]
+    less = [] if part == 1 else ['--quick']
     cordon, asan = 'build/cordon', 'build-asan/cordon'
     day = 24 * 3600
     fuzz = ['tests/fuzz/long.py', results, '--hours', str(hours)]
     rows = [
         # Every crash and kill point that CI takes some of.
-        ('faults', ['tests/faults/run.py', 'build', '--long'], day),
-        ('faults-asan', ['tests/faults/run.py', 'build-asan', '--long'], day),
-        ('remnants', ['tests/remnants/run.py', cordon, '--long'], day),
+        ('faults', ['tests/faults/run.py', 'build', *faults], day),
+        ('faults-asan', ['tests/faults/run.py', 'build-asan', *faults], day),
+        ('remnants', ['tests/remnants/run.py', cordon] + ([] if less else ['--long']), day),
         # A thousand random walks against the disk's books, a million scenarios of the fair queue,
         # a hundred thousand modules beside node.
-        ('quotas', ['tests/quotas/run.py', cordon, '--walks', '1000'], day),
-        ('fair-queue', ['env', 'CORDON_SCENARIOS=1000000', 'build/tests/test_fair', '-j1',
+        ('quotas', ['tests/quotas/run.py', cordon, '--walks', count(1000)], day),
+        ('fair-queue', ['env', f'CORDON_SCENARIOS={count(1000000)}', 'build/tests/test_fair', '-j1',
                         '--filter', '*/random_scenarios_stay_near_the_ideal'], day),
-        ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count', '100000'], 4 * day),
+        ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count', count(100000)],
+         4 * day),
         ('translator-mutants', ['tests/mutants/run.py', '--cordon', cordon], day),
-        ('programs', ['tests/programs/run.py', cordon], day),
-        ('suspension', ['tests/suspend/run.py', cordon], day),
+        ('programs', ['tests/programs/run.py', cordon, *less], day),
+        ('suspension', ['tests/suspend/run.py', cordon, *less], day),
         ('hostile-modules-asan', ['tests/hostile/run_modules.py', asan, '--slow'], day),
         ('fuzz', fuzz, None),
     ]
@@ -254,6 +261,7 @@ def main():
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--long', action='store_true')
     parser.add_argument('--hours', type=float, default=8)
+    parser.add_argument('--part', type=int, default=1)
     parser.add_argument('--results', type=os.path.abspath,
                         default=os.path.join(ROOT, 'build-long'))
     options = parser.parse_args()
@@ -266,7 +274,8 @@ def main():
         if build(totals, name, directory, compiler, arguments) and has_units:
             run_meson(totals, name, directory)
     if options.long:
-        run_rows(totals, long_suites(options.hours, options.results))
+        run_rows(totals, long_suites(options.hours, options.results,
+                                     max(options.part, 1)))
     elif options.quick:
         run_quick(totals, suites(True))
     else:

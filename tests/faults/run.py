@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Fault injection and kill -9: tests/faults/faults.c over a few guests, and tests/faults/up.c.
 
-    tests/faults/run.py BUILD [--long] [--every N]
+    tests/faults/run.py BUILD [--long] [--every N] [--kills N]
 
 BUILD is a folder in which tests/faults was built. Everything is tried: each allocation, and each
 place in Cordon that calls the system with each error that it may give. --every takes one case in N.
---long adds more points at which a process is killed, and other moments.
+--long tries all cases and not some of the slower kinds, and kills processes at more points, and
+other moments; --kills says at how many.
 
 What no guest here reaches is listed, so that nobody takes it for tested: most of it is the
 sandbox's (tests/isolation).
@@ -98,6 +99,7 @@ def main():
     parser.add_argument('build', type=pathlib.Path)
     parser.add_argument('--every', type=int, default=1)
     parser.add_argument('--long', action='store_true')
+    parser.add_argument('--kills', type=int)
     options = parser.parse_args()
     build = options.build.resolve()
     program, host = build / 'tests' / 'faults', build / 'tests' / 'faults_up'
@@ -112,7 +114,7 @@ def main():
         every = ['--every', str(options.every), '--whole']
         some = ['--every', str(options.every * (1 if options.long else SOME)), '--whole']
         objects = HERE / 'objects.wat'
-        kills = str(KILLS_LONG if options.long else KILLS)
+        kills = str(options.kills or (KILLS_LONG if options.long else KILLS))
         hosts = ['--every', str(options.every * (1 if options.long else SOME_HOSTS))]
         for name, arguments in (('on one thread', [*every, guest, objects]),
                                 ('on workers', ['--workers', *every, guest, objects]),
@@ -133,8 +135,8 @@ def main():
                                 ('inside killed, with a volume',
                                  ['--inside', '--volume', '--kills', kills, '--seed', '6', alone]),
                                 ('cordon up', hosts),
-                                ('cordon up killed', ['--kills', str(int(kills) // 5), '--seed',
-                                                      '7'])):
+                                ('cordon up killed', ['--kills', str(max(int(kills) // 5, 10)),
+                                                      '--seed', '7'])):
             which = host if name.startswith('cordon up') else program
             good, bad, places_now = run(name, [which, *arguments],
                                         86400 if options.long else 800)
