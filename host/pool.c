@@ -465,7 +465,7 @@ static void look_for_events(struct cn_pool *pool)
     int count;
 
     do {
-        count = epoll_wait(pool->epoll, events, EVENTS, 0);
+        count = epoll_pwait(pool->epoll, events, EVENTS, 0, NULL);
         take_events(pool, events, count, before);
     } while (count == EVENTS);
 }

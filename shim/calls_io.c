@@ -122,7 +122,7 @@ static enum cn_errno read_at(struct cn_call *call, uint64_t done, uint64_t size,
         return error;
     }
     do
-        got = preadv(call->fd->host, first, entries, (off_t)at);
+        got = preadv2(call->fd->host, first, entries, (off_t)at, 0);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return cn_errno_of_host(errno);
@@ -246,8 +246,11 @@ static enum cn_errno step_pwrite(struct cn_call *call, uint64_t done, uint64_t s
     *count = size;
     if (call->fd->kind == CN_FD_FILE)
         return write_charged(call, done, call->numbers[0] + done, false, count);
+    /* -1 would be the present position. */
+    if (call->numbers[0] + done > INT64_MAX)
+        return CN_E_INVAL;
     int entries = cut(call, done, size, &first);
-    ssize_t put = pwritev(call->fd->host, first, entries, (off_t)(call->numbers[0] + done));
+    ssize_t put = pwritev2(call->fd->host, first, entries, (off_t)(call->numbers[0] + done), 0);
     if (put < 0)
         return cn_errno_of_host(errno);
     *count = (size_t)put;

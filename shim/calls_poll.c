@@ -203,6 +203,7 @@ static bool is_of_pressure(const struct watch *watch)
  * process open. */
 static enum cn_errno ask(struct watch *watches, uint32_t count)
 {
+    const struct timespec now = {0, 0};
     struct pollfd entries[ASK_MAX];
     int found;
 
@@ -213,7 +214,7 @@ static enum cn_errno ask(struct watch *watches, uint32_t count)
         entries[i].events = reads ? POLLIN : POLLOUT;
     }
     do
-        found = poll(entries, count, 0);
+        found = ppoll(entries, count, &now, NULL);
     while (found < 0 && errno == EINTR);
     if (found < 0)
         return cn_errno_of_host(errno);

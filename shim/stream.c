@@ -16,11 +16,12 @@
 
 short cn_stream_poll(int host, short events)
 {
+    const struct timespec now = {0, 0};
     struct pollfd entry = {.fd = host, .events = events};
     int count;
 
     do
-        count = poll(&entry, 1, 0);
+        count = ppoll(&entry, 1, &now, NULL);
     while (count < 0 && errno == EINTR);
     return count > 0 ? entry.revents : 0;
 }
@@ -114,7 +115,10 @@ static ssize_t transmit(struct cn_fd *fd, const struct iovec *iovecs, int count)
     return sendmsg(fd->host, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Asks first. Somebody else who reads the same pipe could still be quicker; only hosts that
+/* One call for each direction, with flags and without: what is not made need not be allowed. At the
+ * place -1 it moves the position, as readv does.
+ *
+ * Asks first. Somebody else who reads the same pipe could still be quicker; only hosts that
  * have no better way come here. */
 static ssize_t poll_and_read(struct cn_fd *fd, const struct iovec *iovecs, int count)
 {
@@ -122,7 +126,7 @@ static ssize_t poll_and_read(struct cn_fd *fd, const struct iovec *iovecs, int c
         errno = EAGAIN;
         return -1;
     }
-    return readv(fd->host, iovecs, count);
+    return preadv2(fd->host, iovecs, count, -1, 0);
 }
 
 /* What poll calls writable takes PIPE_BUF bytes without waiting, if it is a pipe; of a terminal
@@ -154,7 +158,7 @@ static ssize_t read_some(struct cn_fd *fd, const struct iovec *iovecs, int count
     if (is_socket(fd))
         return receive(fd, iovecs, count);
     if (never_waits(fd) || fd->is_nonblocking)
-        return readv(fd->host, iovecs, count);
+        return preadv2(fd->host, iovecs, count, -1, 0);
     if (fd->lacks_nowait)
         return poll_and_read(fd, iovecs, count);
     ssize_t size = preadv2(fd->host, iovecs, count, -1, RWF_NOWAIT);
@@ -169,7 +173,7 @@ static ssize_t write_some(struct cn_fd *fd, const struct iovec *iovecs, int coun
     if (is_socket(fd))
         return transmit(fd, iovecs, count);
     if (never_waits(fd) || fd->is_nonblocking)
-        return writev(fd->host, iovecs, count);
+        return pwritev2(fd->host, iovecs, count, -1, 0);
     if (fd->lacks_nowait)
         return poll_and_write(fd, iovecs, count);
     ssize_t size = pwritev2(fd->host, iovecs, count, -1, RWF_NOWAIT);

@@ -288,7 +288,7 @@ static enum cn_errno fetch(const struct cn_sealed_file *file, uint64_t first, ui
     struct iovec parts[] = {{desk->small, PAGE}, {desk->text, texts}};
 
     if (first % GROUP_BLOCKS == 0 &&
-        preadv(file->host, parts, 2, (off_t)record_at(first)) == (ssize_t)(PAGE + texts))
+        preadv2(file->host, parts, 2, (off_t)record_at(first), 0) == (ssize_t)(PAGE + texts))
         return CN_E_SUCCESS;
     enum cn_errno error = get(file->host, desk->small, records, record_at(first));
     return error != CN_E_SUCCESS ? error : get(file->host, desk->text, texts, block_at(first));

@@ -42,7 +42,7 @@ bool cn_wait_resume(struct cn_wait *wait)
     if (wait->set < 0)
         return false;
     do {
-        count = epoll_wait(wait->set, fired, FIRED_MAX, 0);
+        count = epoll_pwait(wait->set, fired, FIRED_MAX, 0, NULL);
         has_fired = has_fired || count > 0;
         for (int i = 0; i < count; i++) {
             bool *timer = fired[i].data.ptr;

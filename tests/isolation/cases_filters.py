@@ -7,6 +7,7 @@ import platform
 import re
 import socket
 import struct
+import subprocess
 import termios
 
 from bench import HERE
@@ -146,6 +147,42 @@ def _check_filter(grants, program, calls, deadly, numbers):
     assert _verdict(program, 0, arch=0x40000003) == KILL, "32-bit calls"
     assert _verdict(program, 0x40000000) == KILL, "calls of x32"
     return checked
+
+
+def _count(*grants):
+    bits = sum(GRANTS[name] for name in grants)
+    return len({row[0] for row in _rows()[0] if _applies(row[1], bits)})
+
+
+def the_prose_says_how_many_calls(bench):
+    """And there are no more than these."""
+    del bench
+    counts = [_count(), _count("READ", "WRITE"), _count("SOCKETS"),
+              _count("READ", "WRITE", "SOCKETS", "THREADS")]
+    assert counts[0] <= 35 and counts[3] <= 70, counts
+    prose = (HERE.parent.parent / "spec" / "sandbox.md").read_text()
+    said = re.search(r"alone leave (\d+) calls.*?writing there are (\d+),\s+with listeners alone "
+                     r"(\d+), with all of these and a host's workers (\d+)\.", prose, re.S)
+    assert said and list(map(int, said.groups())) == counts, (counts, said)
+    said = re.search(r"system calls \((\d+)\s+with standard streams alone, (\d+) with writable",
+                     (HERE.parent.parent / "README.md").read_text())
+    assert said and list(map(int, said.groups())) == counts[:2], (counts, said)
+
+
+def a_damaged_heap_ends_a_run(bench):
+    """The C library ends it under the filter, too: it cannot say why, or send a signal."""
+    source = bench.folder / "damage.c"
+    source.write_text("#include <stdlib.h>\nvoid damage(void);\n"
+                      "void damage(void) { char *at = malloc(24); free(at); free(at); }\n")
+    library = bench.folder / "libdamage.so"
+    subprocess.run(["cc", "-w", "-O0", "-shared", "-fPIC", "-o", library, source], check=True)
+    guest = bench.module("damage", '(module (import "d" "damage" (func $d)) (memory 1) '
+                         '(func (export "_start") (call $d)))')
+    for mode in ("--sandbox=off", "--sandbox=required"):
+        done = bench.run(mode, "--import-native", f"d.damage={library}:damage:()", guest)
+        assert done.returncode < 0 or done.returncode == 159, (mode, done)
+        if mode == "--sandbox=off":
+            assert "free(): double free" in done.stderr, done
 
 
 def filters_say_what_the_rows_say(bench):
