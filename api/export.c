@@ -98,7 +98,7 @@ static void call_in(struct cordon_vm *vm, enum cn_way way, struct cn_closure *cl
 
     if (!take_arguments(vm, way, closure, arguments, slots))
         return;
-    if (way == CN_WAY_TOP && !cn_api_initialize(vm))
+    if (way == CN_WAY_TOP && !cn_api_is_initialized(vm) && !cn_api_initialize(vm))
         return;
     vm->vm.store->pins++; /* C has pointers into memory */
     if (cn_api_call(vm, way, closure->func, slots, slots))

@@ -282,12 +282,18 @@ struct cn_host_call {
     cordon_token_t pending;
 };
 
+/* What no other thread that is there now is known by; pthread_self without a call. */
+static inline uintptr_t cn_api_this_thread(void)
+{
+    return (uintptr_t)__builtin_thread_pointer();
+}
+
 static inline void cn_api_enter_host(struct cordon_vm *vm, struct cn_host_call *call)
 {
     call->thread = atomic_load_explicit(&vm->host_thread, memory_order_relaxed);
     call->pending = vm->pending;
     vm->pending = 0;
-    atomic_store_explicit(&vm->host_thread, (uintptr_t)pthread_self(), memory_order_relaxed);
+    atomic_store_explicit(&vm->host_thread, cn_api_this_thread(), memory_order_relaxed);
 }
 
 /* Whether the function has simply returned; else cn_api_host_stopped says what comes of that. It is
@@ -302,7 +308,7 @@ static inline bool cn_api_leave_host(struct cordon_vm *vm, const struct cn_host_
 static inline bool cn_api_is_in_host(struct cordon_vm *vm)
 {
     return atomic_load_explicit(&vm->host_thread, memory_order_relaxed) ==
-           (uintptr_t)pthread_self();
+           cn_api_this_thread();
 }
 
 /* From within such a function: the guest will trap when it returns. The first one counts. */

@@ -758,8 +758,9 @@ CORDON_API void cordon_vm_wait(cordon_vm_t *vm, cordon_result_t *result);
 
 /* In place of cordon_host_start: the host gets no threads, and what cordon_vm_start starts runs
  * within cordon_host_step, on the thread that calls that. This thread is the one worker then: the
- * host chooses whose turn is next, by weight, reservation and limit as above, and `done` is called
- * in there. So many VMs can run under all their quotas on the thread of an event loop:
+ * host chooses whose turn is next, by weight, reservation and limit as above (what is reserved is a
+ * part of the time that it is given), and `done` is called in there. So many VMs can run under all
+ * their quotas on the thread of an event loop:
  *
  *     cordon_host_begin(host, &error);
  *     cordon_vm_start(vm, done, user, &error);      any number of them, at any time

@@ -141,17 +141,22 @@ static uint64_t now(clockid_t clock)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Steps of two milliseconds until the guests have had so much of the processor together. */
-static void run_for(struct world *world, uint64_t ns)
+/* Steps of that length until the guests have had so much of the processor together. */
+static void run_in(struct world *world, uint64_t step_ns, uint64_t ns)
 {
     uint64_t sum;
 
     do {
-        cr_assert_eq(cordon_host_step(world->host, 2 * MS, NULL), CORDON_AGAIN);
+        cr_assert_eq(cordon_host_step(world->host, step_ns, NULL), CORDON_AGAIN);
         sum = 0;
         for (int i = 0; i < world->count; i++)
             sum += cpu_of(&world->guests[i]);
     } while (sum < ns);
+}
+
+static void run_for(struct world *world, uint64_t ns)
+{
+    run_in(world, 2 * MS, ns);
 }
 
 static bool is_readable(int descriptor, int ms)
@@ -163,7 +168,7 @@ static bool is_readable(int descriptor, int ms)
 
 /* ------------------------------------------------------------------ shares */
 
-Test(host_step, shares_go_by_weight, .timeout = 60)
+static void expect_shares(uint64_t step_ns)
 {
     struct world world;
     uint64_t sum = 0;
@@ -171,7 +176,7 @@ Test(host_step, shares_go_by_weight, .timeout = 60)
     open_world(&world, spins);
     for (uint64_t i = 0; i < 3; i++)
         start(&world, &(struct given){.quotas = {{CORDON_WEIGHT, 100 << i}}});
-    run_for(&world, 700 * MS);
+    run_in(&world, step_ns, 700 * MS);
     for (int i = 0; i < 3; i++)
         sum += cpu_of(&world.guests[i]);
     for (int i = 0; i < 3; i++) {
@@ -180,6 +185,21 @@ Test(host_step, shares_go_by_weight, .timeout = 60)
                   due);
     }
     close_world(&world);
+}
+
+Test(host_step, shares_go_by_weight, .timeout = 60)
+{
+    expect_shares(2 * MS);
+}
+
+Test(host_step, shares_go_by_weight_in_short_steps, .timeout = 60)
+{
+    expect_shares(MS / 10);
+}
+
+Test(host_step, shares_go_by_weight_in_one_turn_after_the_other, .timeout = 60)
+{
+    expect_shares(0);
 }
 
 Test(host_step, reservations_hold_beside_heavier_ones, .timeout = 60)
