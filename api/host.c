@@ -161,11 +161,11 @@ void cordon_host_stats(cordon_host_t *host, cordon_host_stats_t *stats)
 
 /* ------------------------------------------------------------------ started VMs */
 
-static void set_started(struct cordon_vm *vm, bool is_started)
+static void set_started(struct cordon_vm *vm, bool is_started, bool is_busy)
 {
     pthread_mutex_lock(&vm->ended_lock);
     vm->is_started = is_started;
-    atomic_store(&vm->is_busy, is_started);
+    atomic_store(&vm->is_busy, is_busy);
     pthread_cond_broadcast(&vm->ended_cond);
     pthread_mutex_unlock(&vm->ended_lock);
 }
@@ -176,35 +176,29 @@ static void ended(struct cn_vm *inner)
     struct cordon_vm *vm = (struct cordon_vm *)inner;
     cordon_result_t result;
 
+    cn_api_begun_over(vm);
     cn_api_result(vm, &result);
     if (vm->done != NULL)
         vm->done(vm->done_user, vm, &result);
-    set_started(vm, false);
+    set_started(vm, false, false);
 }
 
-bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_error_t *error)
+bool cn_api_begin_start(struct cordon_vm *vm, cordon_error_t *error)
 {
-    struct cn_func **calls;
-    uint32_t count = 0;
-
     if (vm->host->pool == NULL)
         return cn_api_fail(error, CORDON_MISUSE, "the host has no workers: cordon_host_start, or "
                                                  "cordon_host_begin");
-    if (cn_api_begin_call(vm) != CN_WAY_TOP)
-        return cn_api_fail(error, CORDON_MISUSE, "the VM runs already");
-    uint32_t were_initialized = vm->initialized_count;
-    if (!cn_api_program(vm, &calls, &count, error)) {
-        cn_api_end_call(vm, CN_WAY_TOP);
-        return false;
-    }
-    set_started(vm, true);
-    vm->done = done;
-    vm->done_user = user;
-    enum cn_status status = cn_vm_start(&vm->vm, vm->host->pool, calls, count, ended);
+    return cn_api_begin_call(vm) == CN_WAY_TOP ||
+           cn_api_fail(error, CORDON_MISUSE, "the VM runs already");
+}
+
+bool cn_api_start(struct cordon_vm *vm, const struct cn_calls *calls, cordon_error_t *error)
+{
+    set_started(vm, true, true);
+    enum cn_status status = cn_vm_start(&vm->vm, vm->host->pool, calls, ended);
     if (status == CN_OK)
         return true;
-    set_started(vm, false);
-    vm->initialized_count = were_initialized; /* nothing has run */
+    set_started(vm, false, true);
     if (status == CN_OVER_QUOTA)
         return cn_api_fail_quota(error, CN_QUOTA_CPU_RESERVE,
                                  "the host cannot promise that reservation beside the others "
@@ -212,16 +206,35 @@ bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_er
     return cn_api_fail(error, CORDON_QUOTA, "no memory left to start the VM");
 }
 
+bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user, cordon_error_t *error)
+{
+    struct cn_func **calls;
+    uint32_t count = 0;
+
+    if (!cn_api_begin_start(vm, error))
+        return false;
+    uint32_t were_initialized = vm->initialized_count;
+    cn_api_begun_free(vm);
+    vm->done = done;
+    vm->done_user = user;
+    if (cn_api_program(vm, &calls, &count, error) &&
+        cn_api_start(vm, &(struct cn_calls){calls, count, NULL}, error))
+        return true;
+    vm->initialized_count = were_initialized; /* nothing has run */
+    cn_api_end_call(vm, CN_WAY_TOP);
+    return false;
+}
+
 static void torn_down(struct cn_vm *inner)
 {
-    set_started((struct cordon_vm *)inner, false);
+    set_started((struct cordon_vm *)inner, false, false);
 }
 
 void cn_api_tear_down(struct cordon_vm *vm)
 {
-    set_started(vm, true);
+    set_started(vm, true, true);
     if (cn_vm_tear_down(&vm->vm, vm->host->pool, torn_down) != CN_OK)
-        set_started(vm, false); /* then whoever frees it does it all */
+        set_started(vm, false, false); /* then whoever frees it does it all */
     cn_api_vm_wait(vm);
 }
 

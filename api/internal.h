@@ -320,8 +320,15 @@ enum cn_status cn_api_host_broke(struct cordon_vm *vm, struct cn_thread *thread)
 bool cn_api_arguments_fit(const struct cordon_vm *vm, const struct cn_func *func,
                           const char *name, const cordon_value_t *arguments, uint32_t count,
                           cordon_error_t *error);
-/* Forgets what was begun to be run in steps, wherever it stands. */
+/* Forgets what was begun to be run in steps or as a call on workers, wherever it stands. */
 void cn_api_begun_free(struct cordon_vm *vm);
+/* The workers have brought it to its end. */
+void cn_api_begun_over(struct cordon_vm *vm);
+
+/* host.c: takes the VM for a start; cn_api_end_call gives it back if that fails. */
+bool cn_api_begin_start(struct cordon_vm *vm, cordon_error_t *error);
+/* Has the host's workers make the calls; the VM stays taken when it fails. `done` must be set. */
+bool cn_api_start(struct cordon_vm *vm, const struct cn_calls *calls, cordon_error_t *error);
 
 /* What comes of such a call when it has not simply returned with `status`. */
 enum cn_status cn_api_host_stopped(struct cordon_vm *vm, struct cn_thread *thread,

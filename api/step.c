@@ -11,7 +11,8 @@ struct cn_begun {
     struct cn_func **calls;    /* those that have to come before, and it */
     uint32_t call_count;
     union cn_slot *arguments;
-    bool is_over;
+    _Atomic bool is_over;
+    bool is_started;           /* the host's workers make the calls, not steps */
 };
 
 void cn_api_begun_free(struct cordon_vm *vm)
@@ -25,6 +26,12 @@ void cn_api_begun_free(struct cordon_vm *vm)
         cn_free(cn_heap, begun->arguments,
                 begun->func->type->param_slots * sizeof *begun->arguments);
     cn_free(cn_heap, begun, sizeof *begun);
+}
+
+void cn_api_begun_over(struct cordon_vm *vm)
+{
+    if (vm->begun != NULL)
+        vm->begun->is_over = true;
 }
 
 /* The calls that a function needs before it, and it. */
@@ -54,11 +61,15 @@ static bool take_arguments(struct cn_begun *begun, const cordon_value_t *argumen
     return true;
 }
 
-static bool begin(struct cordon_vm *vm, const char *name, const cordon_value_t *arguments,
-                  uint32_t count, cordon_error_t *error)
+static bool prepare(struct cordon_vm *vm, const char *name, const cordon_value_t *arguments,
+                    uint32_t count, cordon_error_t *error)
 {
-    struct cn_begun *begun = vm->begun;
+    struct cn_begun *begun = cn_alloc(cn_heap, sizeof *begun);
 
+    cn_api_begun_free(vm);
+    vm->begun = begun;
+    if (begun == NULL)
+        return cn_api_fail(error, CORDON_QUOTA, "no memory left");
     if (name != NULL) {
         begun->func = cn_api_export_func(vm->main, name);
         if (begun->func == NULL)
@@ -67,27 +78,55 @@ static bool begin(struct cordon_vm *vm, const char *name, const cordon_value_t *
             !take_arguments(begun, arguments, count, error))
             return false;
     }
-    if (!list_calls(vm, begun, error))
-        return false;
-    cn_step_begin(&vm->vm, begun->calls, begun->call_count, begun->arguments);
-    return true;
+    return list_calls(vm, begun, error);
+}
+
+/* What could not be begun. */
+static bool give_up(struct cordon_vm *vm, uint32_t were_initialized)
+{
+    cn_api_begun_free(vm);
+    vm->initialized_count = were_initialized; /* nothing has run */
+    cn_api_end_call(vm, CN_WAY_TOP);
+    return false;
+}
+
+static bool has_main(const struct cordon_vm *vm, cordon_error_t *error)
+{
+    return vm->main != NULL ||
+           cn_api_fail(error, CORDON_MISUSE, "the VM has no instance named main");
 }
 
 bool cordon_vm_begin(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,
                      uint32_t argument_count, cordon_error_t *error)
 {
-    if (vm->main == NULL)
-        return cn_api_fail(error, CORDON_MISUSE, "the VM has no instance named main");
+    uint32_t were_initialized = vm->initialized_count;
+
+    if (!has_main(vm, error))
+        return false;
     if (cn_api_begin_call(vm) != CN_WAY_TOP)
         return cn_api_fail(error, CORDON_MISUSE, "the VM runs already");
-    vm->begun = cn_alloc(cn_heap, sizeof *vm->begun);
-    bool is_begun = vm->begun != NULL ? begin(vm, name, arguments, argument_count, error)
-                                      : cn_api_fail(error, CORDON_QUOTA, "no memory left");
-    if (!is_begun) {
-        cn_api_begun_free(vm);
-        cn_api_end_call(vm, CN_WAY_TOP);
-    }
-    return is_begun;
+    if (!prepare(vm, name, arguments, argument_count, error))
+        return give_up(vm, were_initialized);
+    const struct cn_begun *begun = vm->begun;
+    cn_step_begin(&vm->vm, begun->calls, begun->call_count, begun->arguments);
+    return true;
+}
+
+bool cordon_vm_start_call(cordon_vm_t *vm, const char *name, const cordon_value_t *arguments,
+                          uint32_t argument_count, cordon_done_fn done, void *user,
+                          cordon_error_t *error)
+{
+    if (!has_main(vm, error) || !cn_api_begin_start(vm, error))
+        return false;
+    uint32_t were_initialized = vm->initialized_count;
+    if (!prepare(vm, name, arguments, argument_count, error))
+        return give_up(vm, were_initialized);
+    struct cn_begun *begun = vm->begun;
+    const struct cn_calls calls = {begun->calls, begun->call_count, begun->arguments};
+    begun->is_started = true;
+    vm->done = done;
+    vm->done_user = user;
+    return cn_api_start(vm, &calls, error) || give_up(vm, were_initialized);
 }
 
 cordon_state_t cordon_vm_step(cordon_vm_t *vm, uint64_t fuel, uint64_t ns, cordon_step_t *step)
@@ -95,7 +134,8 @@ cordon_state_t cordon_vm_step(cordon_vm_t *vm, uint64_t fuel, uint64_t ns, cordo
     uint64_t until_ns = 0, before = vm->vm.account.used[CN_QUOTA_FUEL];
     cordon_state_t state = CORDON_OVER;
 
-    if (vm->begun != NULL && !vm->begun->is_over && !cn_api_is_in_host(vm)) {
+    if (vm->begun != NULL && !vm->begun->is_over && !vm->begun->is_started &&
+        !cn_api_is_in_host(vm)) {
         enum cn_turn turn = cn_step_run(&vm->vm, fuel, ns, &until_ns);
         vm->begun->is_over = turn == CN_TURN_OVER;
         state = turn == CN_TURN_OVER    ? CORDON_OVER
@@ -131,8 +171,10 @@ bool cordon_vm_end(cordon_vm_t *vm, cordon_value_t *results, uint32_t result_roo
         return cn_api_fail(error, CORDON_MISUSE, "nothing was begun that is over");
     cn_api_result(vm, result);
     bool is_done = take_results(vm, results, result_room, error);
+    bool is_busy = !vm->begun->is_started; /* the host's workers give it back themselves */
     cn_api_begun_free(vm);
-    cn_api_end_call(vm, CN_WAY_TOP);
+    if (is_busy)
+        cn_api_end_call(vm, CN_WAY_TOP);
     return is_done;
 }
 

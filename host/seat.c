@@ -87,10 +87,11 @@ void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t coun
     cn_vm_take_limits(vm);
 }
 
-enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool, struct cn_func *const *calls,
-                           uint32_t count, void (*ended)(struct cn_vm *vm))
+enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool, const struct cn_calls *calls,
+                           void (*ended)(struct cn_vm *vm))
 {
-    cn_vm_prepare(vm, calls, count);
+    cn_vm_prepare(vm, calls->funcs, calls->count);
+    vm->last_arguments = calls->arguments;
     vm->ended = ended;
     atomic_store(&vm->pool, pool);
     enum cn_status status =

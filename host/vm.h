@@ -173,12 +173,19 @@ const struct cn_thread *cn_vm_end_thread(const struct cn_vm *vm, uint32_t level)
  * so itself. */
 void cn_vm_prepare(struct cn_vm *vm, struct cn_func *const *calls, uint32_t count);
 
-/* Gives the VM a seat in the pool, whose workers make the calls, of functions that take and give
- * nothing, until one ends otherwise than by returning. The last worker calls `ended`. Meanwhile
- * the VM is the workers': only what says so may be done from other threads. CN_OVER_QUOTA when its
- * reservation cannot be promised; CN_NO_MEMORY. */
+/* Calls to be made one after the other; none but the last takes or gives anything. */
+struct cn_calls {
+    struct cn_func *const *funcs;
+    uint32_t count;
+    const union cn_slot *arguments; /* of the last; they must stay */
+};
+
+/* Gives the VM a seat in the pool, whose workers make the calls until one ends otherwise than by
+ * returning; results of the last stand on the thread's stack. The last worker calls `ended`.
+ * Meanwhile the VM is the workers': only what says so may be done from other threads. CN_OVER_QUOTA
+ * when its reservation cannot be promised; CN_NO_MEMORY. */
 CN_CHECKED enum cn_status cn_vm_start(struct cn_vm *vm, struct cn_pool *pool,
-                                      struct cn_func *const *calls, uint32_t count,
+                                      const struct cn_calls *calls,
                                       void (*ended)(struct cn_vm *vm));
 
 /* Gives the VM a seat once more, in whose turns it is given back (cn_vm_give_back); then `ended` is

@@ -622,7 +622,7 @@ CORDON_API cordon_state_t cordon_vm_step(cordon_vm_t *vm, uint64_t fuel, uint64_
 CORDON_API int cordon_vm_descriptor(cordon_vm_t *vm, cordon_error_t *error);
 
 /* How it ended, and up to `result_room` of what the function returned; then something else can be
- * begun. CORDON_MISUSE when it is not over. */
+ * begun. CORDON_MISUSE when it is not over, and when nothing was begun. */
 CORDON_API bool cordon_vm_end(cordon_vm_t *vm, cordon_value_t *results, uint32_t result_room,
                               cordon_result_t *result, cordon_error_t *error);
 
@@ -753,6 +753,12 @@ CORDON_API bool cordon_host_fence(cordon_host_t *host, char *what, size_t what_r
 typedef void (*cordon_done_fn)(void *user, cordon_vm_t *vm, const cordon_result_t *result);
 CORDON_API bool cordon_vm_start(cordon_vm_t *vm, cordon_done_fn done, void *user,
                                 cordon_error_t *error);
+/* So too, but a call as by cordon_vm_invoke. When it has ended, in `done` or later, cordon_vm_end
+ * says how, and gives what the function returned; then something else can be started. Fails as
+ * cordon_vm_start and cordon_vm_begin do. */
+CORDON_API bool cordon_vm_start_call(cordon_vm_t *vm, const char *name,
+                                     const cordon_value_t *arguments, uint32_t argument_count,
+                                     cordon_done_fn done, void *user, cordon_error_t *error);
 /* Waits until a started VM has ended, and `done` has returned. */
 CORDON_API void cordon_vm_wait(cordon_vm_t *vm, cordon_result_t *result);
 

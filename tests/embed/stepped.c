@@ -108,7 +108,9 @@ static void run_once(cordon_module_t *module, cordon_linker_t *linker, cordon_co
     for (int i = 0; i < 4; i++)
         need(pthread_create(&threads[i], NULL, acts[i], NULL) == 0, "no thread");
     for (int i = 0; i < VMS; i++)
-        need(cordon_vm_start(vms[i], ended, NULL, &error), error.message);
+        need(i % 2 ? cordon_vm_start(vms[i], ended, NULL, &error)
+                   : cordon_vm_start_call(vms[i], "_start", NULL, 0, ended, NULL, &error),
+             error.message);
     for (int i = 0; i < VMS; i++)
         cordon_vm_wait(vms[i], &result);
     atomic_store(&is_over, true);

@@ -60,7 +60,7 @@ static bool ask(void *user, cordon_vm_t *vm, uint64_t *slots)
     return true;
 }
 
-static void open_world(struct world *world, const char *text)
+static void open_host(struct world *world, const char *text)
 {
     memset(world, 0, sizeof *world);
     world->host = cordon_host_new(&world->error);
@@ -69,6 +69,11 @@ static void open_world(struct world *world, const char *text)
     world->module = cordon_module_load(world->host, text, strlen(text), &world->error);
     cr_assert_not_null(world->module, "%s", world->error.message);
     cr_assert(cordon_bind_raw(world->linker, "env", "ask", "i32()", ask, world, &world->error));
+}
+
+static void open_world(struct world *world, const char *text)
+{
+    open_host(world, text);
     cr_assert(cordon_host_begin(world->host, &world->error));
 }
 
@@ -446,6 +451,102 @@ Test(host_step, waiting_while_another_thread_gives_turns, .timeout = 60)
         cr_expect_eq(result.quota, CORDON_FUEL);
     }
     pthread_join(thread, NULL);
+    close_world(&world);
+}
+
+/* ------------------------------------------------------------------ calls */
+
+/* The start function doubles what `f` adds. */
+static const char adds[] =
+    "(module (global $by (mut i64) (i64.const 10)) (start $s)"
+    "  (func $s (global.set $by (i64.mul (global.get $by) (i64.const 2))))"
+    "  (func (export \"f\") (param i32 i64) (result i64 i32)"
+    "    (i64.add (local.get 1) (global.get $by)) (local.get 0))"
+    "  (func (export \"g\") (unreachable)))";
+
+struct answer {
+    int ended;
+    bool is_given; /* what the function returned */
+    cordon_value_t values[2];
+};
+
+static void take_answer(void *user, cordon_vm_t *vm, const cordon_result_t *result)
+{
+    struct answer *answer = user;
+    cordon_result_t again;
+    cordon_error_t error;
+
+    answer->ended++;
+    answer->is_given = result->end == CORDON_END_RETURN &&
+                       cordon_vm_end(vm, answer->values, 2, &again, &error);
+}
+
+static void expect_calls(struct world *world, bool has_workers)
+{
+    const cordon_value_t given[] = {{.type = CORDON_I32, .i32 = -3},
+                                    {.type = CORDON_I64, .i64 = 1ll << 40}};
+    struct guest *guest = make(world, NULL);
+    struct answer answer = {0};
+    cordon_result_t result;
+    cordon_value_t values[2];
+
+    for (int i = 1; i <= 3; i++) {
+        cr_assert(cordon_vm_start_call(guest->vm, "f", given, 2, take_answer, &answer,
+                                       &world->error), "%s", world->error.message);
+        if (!has_workers) {
+            cr_expect_not(cordon_vm_end(guest->vm, NULL, 0, &result, &world->error));
+            cr_expect_eq(cordon_vm_step(guest->vm, 1, 1, NULL), CORDON_OVER, "it is the host's");
+            cr_expect_not(cordon_vm_start_call(guest->vm, "f", given, 2, NULL, NULL,
+                                               &world->error));
+        }
+        cordon_vm_wait(guest->vm, &result);
+        cr_expect_eq(result.end, CORDON_END_RETURN);
+        cr_expect_eq(answer.ended, i);
+        cr_assert(answer.is_given);
+        cr_expect_eq(answer.values[0].i64, (1ll << 40) + 20);
+        cr_expect_eq(answer.values[1].i32, -3);
+        cr_expect_not(cordon_vm_end(guest->vm, values, 2, &result, &world->error), "once");
+    }
+    /* Not asked for in `done`: afterwards, or not at all. */
+    cr_assert(cordon_vm_start_call(guest->vm, "f", given, 2, NULL, NULL, &world->error));
+    cordon_vm_wait(guest->vm, &result);
+    cr_assert(cordon_vm_end(guest->vm, values, 2, &result, &world->error));
+    cr_expect_eq(values[0].i64, (1ll << 40) + 20);
+    cr_assert(cordon_vm_start_call(guest->vm, "f", given, 2, NULL, NULL, &world->error));
+    cordon_vm_wait(guest->vm, &result);
+    cr_expect(cordon_vm_begin(guest->vm, "f", given, 2, &world->error), "%s",
+              world->error.message);
+    while (cordon_vm_step(guest->vm, 1, CORDON_UNLIMITED, NULL) != CORDON_OVER)
+        continue;
+    cr_expect(cordon_vm_end(guest->vm, values, 2, &result, &world->error));
+    cr_expect_not(cordon_vm_start_call(guest->vm, "f", given, 1, NULL, NULL, &world->error));
+    cr_expect_eq(world->error.kind, CORDON_MISUSE);
+    cr_expect_not(cordon_vm_start_call(guest->vm, "h", NULL, 0, NULL, NULL, &world->error));
+    cr_expect_eq(world->error.kind, CORDON_NO_EXPORT);
+    cr_assert(cordon_vm_start_call(guest->vm, "g", NULL, 0, take_answer, &answer, &world->error));
+    cordon_vm_wait(guest->vm, &result);
+    cr_expect_eq(result.end, CORDON_END_TRAP);
+    cr_expect_not(answer.is_given);
+    cr_expect(cordon_vm_end(guest->vm, values, 2, &result, &world->error));
+    cr_expect_eq(result.end, CORDON_END_TRAP);
+}
+
+Test(host_step, calls_can_be_started, .timeout = 60)
+{
+    struct world world;
+
+    open_world(&world, adds);
+    expect_calls(&world, false);
+    close_world(&world);
+}
+
+Test(host_step, calls_can_be_started_on_workers, .timeout = 60)
+{
+    struct world world;
+
+    open_host(&world, adds);
+    cr_assert(cordon_host_start(world.host, 2, &world.error));
+    expect_calls(&world, true);
     close_world(&world);
 }
 
