@@ -28,7 +28,7 @@ SANITIZERS = '-fsanitize=fuzzer,address,undefined'
 SEED = 20261123
 # Inputs of a target in a verdict: below what a minute is enough for on a slow machine.
 RUNS = 20000
-RUNS_OF = {'verify': 2000}  # one is a whole module, run twice
+RUNS_OF = {'verify': 8000}  # one is a whole module, run twice
 # Libraries of a target, in the order in which they need one another, and its other files.
 LOADER = ['loader/libcn_loader.a', 'core/libcn_core.a']
 MACHINE = ['vm/libcn_vm.a', 'vm/libcn_handlers.a', 'governor/libcn_governor.a']
