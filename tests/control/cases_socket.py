@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import socket
+import subprocess
 import time
 
 from host import Talk, wait_for
@@ -336,3 +337,41 @@ def survives_a_storm(bench):
         wait_for("descriptors", lambda: host.fds() <= before + len(host.ps()) + 1)
         assert len(host.ps()) <= len(names)
         os.close(module)
+
+
+PLACE = """
+mount -t tmpfs none /run || exit 77
+cordon=$1 file=$2
+"$cordon" up --stay "$file" & host=$!
+for i in $(seq 300); do
+    "$cordon" ps 2>&- | grep -q ended && break
+    sleep 0.1
+done
+stat -c '%a %u %n' /run/cordon /run/cordon/host.sock
+"$cordon" ps --json
+"$cordon" run --detach --name more "$3" exit && "$cordon" logs more
+"$cordon" down
+wait $host || echo "the host ended with $?"
+echo "left:" $(ls -A /run/cordon)
+"""
+
+
+def root_has_its_place_below_run(bench):
+    """/run/cordon, for root alone: tried on a /run of the test's own, which nobody else sees."""
+    if os.geteuid() != 0:
+        return "only root has its host there"
+    file, outside = bench.folder / "place.yaml", pathlib.Path("/run/cordon")
+    file.write_text(f"vms:\n  only: {{module: {bench.module}, args: [exit]}}\n", encoding="utf-8")
+    before = outside.exists() and os.listdir(outside)
+    done = subprocess.run(["unshare", "-m", "sh", "-c", PLACE, "sh", bench.cordon, file,
+                           bench.module], capture_output=True, text=True, check=False,
+                          env={"PATH": os.environ["PATH"]}, timeout=60)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        return "there are no mount namespaces to be had"
+    said = done.stdout
+    assert "700 0 /run/cordon\n600 0 /run/cordon/host.sock\n" in said, done
+    assert '"name": "only"' in said and "the host ended" not in said, done
+    # Its socket is gone with it, and outside nothing has changed.
+    assert said.endswith("\nmore\nleft:\n"), said
+    assert (outside.exists() and os.listdir(outside)) == before
+    return None
