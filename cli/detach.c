@@ -391,8 +391,10 @@ static bool ask(struct asked *asked)
     struct cli_client client;
     json_t *ok = NULL;
 
-    if (!open_client(asked, &client))
+    if (!open_client(asked, &client)) {
+        cli_client_close(&client);
         return false;
+    }
     if (cli_client_send(&client, json_incref(asked->body), asked->fds, asked->count)) {
         json_t *line = cli_client_line(&client, false);
         ok = line ? cli_client_ok(&client, line) : NULL;

@@ -24,7 +24,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
 KILLS, KILLS_LONG = 500, 5000
-# What volumes do is tried with one process; of how they come to another one, one case in so many.
+# What volumes do is tried with one process: of how they come to another one, and of clients, one
+# case in so many.
 SOME = 5
 # A host with its processes is begun and ended for each case.
 SOME_HOSTS = 50
@@ -115,6 +116,7 @@ def main():
         some = ['--every', str(options.every * (1 if options.long else SOME)), '--whole']
         objects = HERE / 'objects.wat'
         kills = str(options.kills or (KILLS_LONG if options.long else KILLS))
+        clients = ['--every', str(options.every * (1 if options.long else SOME))]
         hosts = ['--every', str(options.every * (1 if options.long else SOME_HOSTS))]
         for name, arguments in (('on one thread', [*every, guest, objects]),
                                 ('on workers', ['--workers', *every, guest, objects]),
@@ -135,6 +137,7 @@ def main():
                                 ('inside killed, with a volume',
                                  ['--inside', '--volume', '--kills', kills, '--seed', '6', alone]),
                                 ('cordon up', hosts),
+                                ('cordon up and a client', ['--client', *clients]),
                                 ('cordon up killed', ['--kills', str(max(int(kills) // 5, 10)),
                                                       '--seed', '7'])):
             which = host if name.startswith('cordon up') else program

@@ -1,12 +1,16 @@
 /* A host (`cordon up`) in which everything fails, while somebody talks to it: each allocation of
  * Cordon's and each call of the system, as in tests/faults/faults.c.
  *
- *   faults_up [--every N] [--offset N]
+ *   faults_up [--every N] [--offset N] [--client]
  *   faults_up --kills N [--seed N]
  *
  * Whatever fails, the host lives, or says why it does not begin; each request is answered, or its
  * connection is closed; what an ended VM has used of its disk is what is there; the host ends when
  * it is told to, with all of its processes, and gives back what it had.
+ *
+ * --client lets everything fail in who talks to it instead: `cordon run --detach`, which opens what
+ * it grants and sends it, and the other commands. Each ends, and says why when it could not do what
+ * it was told; the host lives on.
  *
  * --kills kills the host, as tests/faults/faults.c does: then its processes end, the ledgers that
  * it leaves are true, and the next host at the same place begins as the first one did.
@@ -47,6 +51,7 @@
 struct place {
     char folder[64], socket[96], file[96], dir[80];
     int dir_fd, said; /* what the host has to say */
+    bool stays; /* the host does, without VMs */
     pid_t host; /* 0: it has ended, with: */
     int status;
 };
@@ -55,7 +60,7 @@ static struct shared {
     int64_t blocks, mapped;
     int32_t open;
     bool has_ended; /* by itself: the figures above are what was left */
-    uint32_t calls;
+    bool is_silent; /* a client failed and did not say so */
 } *shared;
 
 static struct shared usual; /* what is left when nothing fails */
@@ -114,6 +119,8 @@ static void open_place(struct place *place)
     snprintf(place->dir, sizeof place->dir, "%s/dir", place->folder);
     snprintf(path, sizeof path, "%s/web.wat", place->folder);
     write_file(path, web);
+    snprintf(path, sizeof path, "%s/job.wat", place->folder);
+    write_file(path, job);
     snprintf(text, sizeof text,
              "workers: 1\nvms:\n  web:\n    module: web.wat\n    args: [a]\n    env: {A: b}\n"
              "    dirs: [./dir::/]\n    listen: [0]\n"
@@ -169,10 +176,18 @@ static void arm(void)
     setitimer(ITIMER_REAL, &moment, NULL);
 }
 
+static void leave(uint32_t open_before)
+{
+    shared->blocks = hooks->blocks;
+    shared->mapped = hooks->mapped;
+    shared->open = (int32_t)(open_count() - open_before);
+    shared->has_ended = true;
+}
+
 static void be_host(struct place *place, bool is_watched)
 {
-    char host[] = "--host";
-    char *words[] = {place->file, host, place->socket, NULL};
+    char host[] = "--host", stay[] = "--stay";
+    char *words[] = {place->file, host, place->socket, place->stays ? stay : NULL, NULL};
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     require(dup2(nothing, 0) == 0 && dup2(nothing, 1) == 1 && dup2(place->said, 2) == 2, "dup2");
@@ -183,11 +198,10 @@ static void be_host(struct place *place, bool is_watched)
         arm();
         hooks_watch();
     }
-    int code = cli_up(3, words);
+    int code = cli_up(place->stays ? 4 : 3, words);
     hooks_rest();
     if (is_watched)
-        *shared = (struct shared){hooks->blocks, hooks->mapped,
-                                  (int32_t)(open_count() - open_before), true, hooks->calls};
+        leave(open_before);
     _exit(code);
 }
 
@@ -483,13 +497,142 @@ static bool try_kill(const struct kill *how, bool *was_killed)
     return is_good;
 }
 
+/* ------------------------------------------------------------------ who talks to it */
+
+#define WORDS_MAX 24
+
+static int split(char *text, char **words)
+{
+    int count = 0;
+
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        require(count + 1 < WORDS_MAX, "too many words");
+        words[count++] = word;
+    }
+    words[count] = NULL;
+    return count;
+}
+
+static int detach(int count, char **words)
+{
+    struct cli_options options;
+    int code = cli_options_parse(&options, count, words) ? cli_detach(&options) : 125;
+
+    cli_options_release(&options);
+    return code;
+}
+
+static off_t said_size(void)
+{
+    struct stat stat;
+
+    return fstat(2, &stat) == 0 ? stat.st_size : 0;
+}
+
+static void run_command(const struct place *place, int (*command)(int, char **),
+                        const char *before, const char *after)
+{
+    char text[500];
+    char *words[WORDS_MAX];
+    off_t said = said_size();
+    static uint64_t begin;
+
+    begin = begin ? begin : now_ms();
+    if (now_ms() - begin > END_MS / 2) /* one that waits in vain does so ten seconds long */
+        return;
+    snprintf(text, sizeof text, "%s --host %s %s", before, place->socket, after);
+    int code = command(split(text, words), words);
+    shared->is_silent |= code != 0 && said_size() == said;
+}
+
+static void be_client(const struct place *place)
+{
+    char grants[300];
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    require(dup2(nothing, 0) == 0 && dup2(nothing, 1) == 1 && dup2(place->said, 2) == 2, "dup2");
+    close_range(3, ~0u, 0);
+    uint32_t open_before = open_count();
+    snprintf(grants, sizeof grants,
+             "--name job --dir %s::/ --env A=b --listen 0 --memory 8m %s/job.wat x", place->dir,
+             place->folder);
+    alarm(0);
+    hooks_watch();
+    run_command(place, detach, "cordon --detach", grants);
+    run_command(place, cli_ps, "", "--json");
+    run_command(place, cli_stats, "", "web");
+    run_command(place, cli_set, "", "web memory=32m");
+    run_command(place, cli_pause, "", "web");
+    run_command(place, cli_resume, "", "web");
+    run_command(place, cli_logs, "", "web");
+    run_command(place, cli_kill, "", "web");
+    fflush(stdout);
+    hooks_rest();
+    leave(open_before);
+    _exit(0);
+}
+
+/* True when it has ended by itself. */
+static bool run_client(const struct place *place)
+{
+    pid_t parent = getpid();
+    uint64_t until = now_ms() + 2 * END_MS;
+    int status = 0;
+
+    fflush(stdout);
+    shared->has_ended = shared->is_silent = false;
+    pid_t client = fork();
+    require(client >= 0, "fork");
+    if (client == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+        be_client(place);
+    }
+    while (waitpid(client, &status, WNOHANG) == 0) {
+        if (now_ms() > until)
+            kill(client, SIGKILL);
+        usleep(LOOK_US);
+    }
+    if (status != 0 || shared->is_silent)
+        printf("  a client: status 0x%x%s\n", (unsigned)status,
+               shared->is_silent ? ", and said nothing" : "");
+    return status == 0 && !shared->is_silent;
+}
+
+static bool try_client(const struct fault *what)
+{
+    struct place place;
+    struct talk talk = {.fd = -1, .patience_ms = PATIENCE_MS};
+
+    open_place(&place);
+    place.stays = true;
+    hooks->fault = *what;
+    start_host(&place, false);
+    bool is_good = reach(&place, &talk) && run_client(&place);
+    if (what->count == 0)
+        usual = *shared;
+    is_good = is_good && check_left();
+    hooks->fault.count = 0;
+    is_good &= ask(&place, &talk, "{\"do\": \"ps\"}", NULL, 0) && talk.fd >= 0;
+    is_good &= end_host(&place, &talk, false) && place.status == 0;
+    talk_end(&talk);
+    is_good &= is_alone();
+    if (!is_good)
+        show_said(&place);
+    close_place(&place);
+    return is_good;
+}
+
 int main(int argc, char **argv)
 {
     struct cases_options options = {.every = 1};
-    const struct trial trial = {"cordon up", MOMENT_MAX, try_case, try_kill};
+    struct trial trial = {"cordon up", MOMENT_MAX, try_case, try_kill};
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         return cli_worker(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "up") == 0)
+        return cli_up(argc - 2, argv + 2);
     signal(SIGPIPE, SIG_IGN);
     hooks_begin();
     void *page = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -497,7 +640,9 @@ int main(int argc, char **argv)
     require(page != MAP_FAILED && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0, "a shared page");
     shared = page;
     for (int i = 1; i < argc; i++)
-        if (!cases_option(&options, argc, argv, &i))
+        if (strcmp(argv[i], "--client") == 0)
+            trial = (struct trial){"a client of cordon up", MOMENT_MAX, try_client, NULL};
+        else if (!cases_option(&options, argc, argv, &i))
             require(false, argv[i]);
     cases_try(&options, &trial);
     return cases_end(&options);
