@@ -2,6 +2,7 @@
  * good. What it stops is tried in tests/isolation. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -139,6 +140,60 @@ Test(sandbox, lets_workers_run, .timeout = 60)
     if (CN_IS_SANITIZED) /* which may read all of /proc */
         cr_skip_test("sanitizers need more");
     cr_expect_eq(in_child(run_on_workers), 0);
+}
+
+/* They sleep, so that something is waited for; all in this thread. */
+static int run_in_steps(void)
+{
+    static const char sleeps[] =
+        "(module (import \"wasi_snapshot_preview1\" \"poll_oneoff\""
+        "    (func $poll (param i32 i32 i32 i32) (result i32)))"
+        "  (memory (export \"memory\") 1)"
+        "  (data (i32.const 144) \"\\01\\00\\00\\00\\00\\00\\00\\00\\80\\96\\98\")"
+        "  (func (export \"_start\") (drop (call $poll (i32.const 128) (i32.const 192)"
+        "    (i32.const 1) (i32.const 256)))))";
+    cordon_vm_t *vms[VMS];
+    cordon_error_t error;
+    cordon_result_t result;
+    cordon_state_t state;
+
+    if (!enter((cordon_sandbox_t){.has_threads = false}))
+        return 1;
+    cordon_host_t *host = cordon_host_new(&error);
+    cordon_module_t *module = cordon_module_load(host, sleeps, sizeof sleeps - 1, &error);
+    cordon_linker_t *linker = cordon_linker_new(host, &error);
+    cordon_config_t *config = cordon_config_new(&error);
+    if (module == NULL || linker == NULL || config == NULL || !cordon_host_begin(host, &error))
+        return 2;
+    struct pollfd entry = {.fd = cordon_host_descriptor(host, &error), .events = POLLIN};
+    cordon_linker_allow_wasi(linker);
+    for (int i = 0; i < VMS; i++) {
+        vms[i] = cordon_vm_new(host, module, linker, config, &error);
+        if (vms[i] == NULL || !cordon_vm_start(vms[i], NULL, NULL, &error))
+            return 3;
+    }
+    cordon_vm_wait(vms[0], &result);
+    while ((state = cordon_host_step(host, 1000000, NULL)) != CORDON_OVER)
+        if (state == CORDON_WAIT && ppoll(&entry, 1, NULL, NULL) != 1)
+            return 4;
+    for (int i = 0; i < VMS; i++) {
+        cordon_vm_wait(vms[i], &result);
+        if (result.end != CORDON_END_RETURN)
+            return 5;
+        cordon_vm_free(vms[i]);
+    }
+    cordon_config_free(config);
+    cordon_linker_free(linker);
+    cordon_module_free(module);
+    cordon_host_free(host);
+    return 0;
+}
+
+Test(sandbox, lets_a_host_run_in_steps, .timeout = 60)
+{
+    if (CN_IS_SANITIZED)
+        cr_skip_test("sanitizers need more");
+    cr_expect_eq(in_child(run_in_steps), 0);
 }
 
 /* ------------------------------------------------------------------ directories as descriptors */
