@@ -25,7 +25,8 @@ from bench import Bench
 
 # Sanitizers open /proc, keep memory of their own, catch crashes and need the calls that fail here.
 UNSANITIZED = {"no_descriptor_is_left_over", "the_environment_is_forgotten",
-               "a_crash_leaves_no_core", "without_openat2", "a_step_that_fails_ends_the_run"}
+               "a_crash_leaves_no_core", "without_openat2", "a_step_that_fails_ends_the_run",
+               "strict_memory_is_never_swapped", "strict_hosts_are_never_swapped"}
 
 
 def run(name, case, bench):
