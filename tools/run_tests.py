@@ -199,7 +199,7 @@ def suites(quick):
         if command[0].endswith('.py'):
             command = ['python3'] + command
         # Building the targets takes longer than running them.
-        yield name, command, 1800 if name == 'fuzz' else 900
+        yield name, command, 1800 if name in ('fuzz', 'faults', 'faults-asan') else 900
 
 
 def long_suites(hours, results, part):
