@@ -132,7 +132,8 @@ static bool invoke_in(cordon_vm_t *vm, enum cn_way way, const struct invocation 
     union cn_slot few[FEW_SLOTS];
 
     if (type->result_count > given->result_room)
-        return cn_api_arguments_fit(vm, given->func, given->name, NULL, UINT32_MAX, error);
+        return cn_api_fail(error, CORDON_MISUSE, "function %s has %u results, there is room for %u",
+                           given->name, type->result_count, given->result_room);
     return room <= FEW_SLOTS ? invoke_with(vm, way, given, few, error)
                              : invoke_with_many(vm, way, given, room, error);
 }

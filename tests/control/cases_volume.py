@@ -42,10 +42,18 @@ def _store(bench):
         shutil.rmtree(store.keys)
 
 
+def _target(link):
+    """Where it leads; nowhere when it was closed meanwhile."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
+
+
 def _is_held(pid, store):
     """Whether a process has something open below the store."""
     links = pathlib.Path(f"/proc/{pid}/fd")
-    return any(str(store.path) in os.readlink(links / name) for name in os.listdir(links))
+    return any(str(store.path) in _target(links / name) for name in os.listdir(links))
 
 
 def _tallies(host, name):

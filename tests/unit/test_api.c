@@ -151,6 +151,8 @@ Test(api, refuses_arguments_of_another_type)
     cordon_vm_t *vm = new_vm();
     cr_expect_not(cordon_vm_invoke(vm, "twice", &wrong, 1, &answer, 1, &result, &error));
     cr_expect_eq(error.kind, CORDON_MISUSE);
+    cr_expect_not(cordon_vm_invoke(vm, "twice", &wrong, 1, NULL, 0, &result, &error));
+    cr_expect_str_eq(error.message, "function twice has 1 results, there is room for 0");
     cr_expect_not(cordon_vm_invoke(vm, "thrice", NULL, 0, &answer, 1, &result, &error));
     cr_expect_eq(error.kind, CORDON_NO_EXPORT);
     cordon_vm_free(vm);
