@@ -157,11 +157,10 @@ static int receive_wait_set(int socket)
  * the VM waits for cannot be watched: then it looks for itself, now and then. */
 static bool watch_wait_set(struct cn_cell *cell, bool has_it, bool is_parked)
 {
-    if (has_it && cell->socket >= 0) {
-        /* The epoll keeps what it watches open: the number is not needed again. */
+    if (has_it && !cell->has_wait_set && cell->socket >= 0) {
         int fd = receive_wait_set(cell->socket);
         close(cell->socket);
-        cell->socket = fd;
+        cell->socket = fd; /* by which what is watched is changed */
         cell->has_wait_set = fd >= 0 && watch(cell, EPOLL_CTL_ADD, fd, is_parked);
         cell->is_watching = is_parked;
     }

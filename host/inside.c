@@ -158,6 +158,7 @@ void cn_inside_serve(struct cn_inside *inside, struct cn_vm *vm)
     inside->page->is_made = true;
     vm->blocks = blocks;
     vm->blocks_context = inside;
+    vm->has_thread = true;
     cn_inside_publish(inside, vm);
     for (;;) {
         report(inside, &turn);

@@ -35,12 +35,17 @@ void cn_vm_enter(struct cn_vm *vm)
     vm->cpu_before_ns = cpu_before(vm);
     vm->brief_fuel = 0;
     vm->cpu_start_ns = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    if (vm->has_thread && vm->cpu_end_ns > 0)
+        vm->cpu_before_ns += vm->cpu_start_ns - vm->cpu_end_ns;
     vm->is_working = true;
 }
 
 void cn_vm_leave(struct cn_vm *vm)
 {
-    vm->cpu_before_ns = cn_vm_cpu_ns(vm);
+    if (!vm->is_working)
+        return;
+    vm->cpu_end_ns = cn_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    vm->cpu_before_ns += vm->cpu_end_ns - vm->cpu_start_ns;
     vm->is_working = false;
 }
 

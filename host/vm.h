@@ -89,6 +89,8 @@ struct cn_vm {
     uint64_t wall_start_ns;        /* clock when the VM was made */
     uint64_t wall_end_ns;          /* and when the last run ended; 0 while one is under way */
     uint64_t cpu_start_ns;         /* the thread's clock when it began to work for the VM */
+    uint64_t cpu_end_ns;           /* and when it last ended to */
+    bool has_thread;               /* which works for nobody else: what lies between counts, too */
     uint64_t cpu_before_ns;        /* what was used before that, besides */
     uint64_t brief_fuel;           /* what short calls have used since: cn_vm_call_briefly */
     bool is_working;

@@ -40,6 +40,16 @@ static const char sleeper[] =
     "    (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))"
     "    (br $l))))";
 
+/* Sleeps for as long as a turn takes to be given and taken, again and again. */
+static const char napper[] =
+    "(module (import \"wasi_snapshot_preview1\" \"poll_oneoff\""
+    "          (func $poll (param i32 i32 i32 i32) (result i32)))"
+    "  (memory (export \"memory\") 1)"
+    "  (func (export \"_start\") (loop $l"
+    "    (i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 10000))"
+    "    (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))"
+    "    (br $l))))";
+
 /* Writes its input to its output, until there is no more. */
 static const char echo[] =
     "(module (import \"wasi_snapshot_preview1\" \"fd_read\""
@@ -452,6 +462,24 @@ Test(cell, limits_change_while_it_runs, .timeout = 20)
     cordon_result_t result = result_of(cell);
     cr_expect_eq(result.end, CORDON_END_QUOTA);
     cr_expect_eq(result.quota, CORDON_FUEL);
+    world_release(&world);
+}
+
+/* What taking and giving turns costs the process is the VM's, too. */
+Test(cell, a_limit_holds_for_who_wakes_all_the_time, .timeout = 20)
+{
+    struct world world;
+
+    world_init(&world, 1);
+    cordon_config_limit(world.config, CORDON_CPUS, 50, &world.error);
+    cordon_cell_t *cell = start(&world, napper);
+    sleep_ms(300);
+    uint64_t before = cpu_of(cell);
+    sleep_ms(2000);
+    uint64_t used = cpu_of(cell) - before;
+    cr_expect_lt(used, 115 * MS, "%g ms of 100", (double)used / MS);
+    cordon_ctl_kill(cordon_cell_ctl(cell), SIGKILL);
+    cordon_cell_free(cell);
     world_release(&world);
 }
 
