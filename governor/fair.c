@@ -218,6 +218,46 @@ static int64_t lightest_of(const struct cn_fair *fair)
     return lightest;
 }
 
+/* What of a second the one with the smallest part is entitled to, in so many turns. */
+static uint64_t turn_of_lightest(const struct cn_fair *fair)
+{
+    __int128 part = (__int128)fair->lightest * fair->workers * (1000000000 / CN_TURNS_PER_SECOND);
+
+    return fair->weight_sum > 0 && part / fair->weight_sum < CN_SLICE_LONG_NS
+               ? (uint64_t)(part / fair->weight_sum)
+               : CN_SLICE_LONG_NS;
+}
+
+/* The same for all: more weight gives more turns. Turns that are long make those with a small part
+ * wait, so what everybody is off by at most is one of the longest. Turns that are short are dear:
+ * at the beginning of each, caches hold what others have used. */
+uint64_t cn_fair_slice_ns(const struct cn_fair *fair)
+{
+    uint64_t round = (uint64_t)CN_ROUND_NS * fair->workers / (fair->active ? fair->active : 1);
+    uint64_t slice = turn_of_lightest(fair);
+
+    if (slice < round)
+        slice = round;
+    if (slice > CN_SLICE_LONG_NS)
+        return CN_SLICE_LONG_NS;
+    return slice < CN_SLICE_SHORT_NS ? CN_SLICE_SHORT_NS : slice;
+}
+
+/* Slices have become shorter: nobody waits for the end of one that was to be longer. */
+static void shorten_slices(struct cn_fair *fair, int64_t slice_ns)
+{
+    for (uint32_t i = 0; i < fair->count; i++) {
+        struct cn_fair_entity *entity = fair->all[i];
+        if (entity->state == CN_FAIR_ASLEEP)
+            continue;
+        int64_t latest = entity->vtime + virtual_of(entity, slice_ns);
+        if (entity->deadline > latest)
+            entity->deadline = latest;
+        if (entity->state == CN_FAIR_READY)
+            note_ready(fair, entity);
+    }
+}
+
 /* Works the effective weights out anew after changes, of which there are some, at the virtual time
  * that lags are counted from. With many entities one more or less moves little: then some changes,
  * or some turns, are waited for. */
@@ -231,6 +271,10 @@ static void adjust(struct cn_fair *fair, int64_t now)
         reweigh_all(fair, now, feasible ? 0 : fair_worth(fair));
     fair->is_adjusted = !feasible;
     fair->lightest = lightest_of(fair);
+    int64_t slice = (int64_t)cn_fair_slice_ns(fair);
+    if (slice < fair->slice_ns)
+        shorten_slices(fair, slice);
+    fair->slice_ns = slice;
 }
 
 /* ------------------------------------------------------------------ coming and going */
@@ -412,31 +456,6 @@ struct cn_fair_entity *cn_fair_pick(struct cn_fair *fair)
     leave_ready(fair, entity);
     entity->state = CN_FAIR_RUNNING;
     return entity;
-}
-
-/* What of a second the one with the smallest part is entitled to, in so many turns. */
-static uint64_t turn_of_lightest(const struct cn_fair *fair)
-{
-    __int128 part = (__int128)fair->lightest * fair->workers * (1000000000 / CN_TURNS_PER_SECOND);
-
-    return fair->weight_sum > 0 && part / fair->weight_sum < CN_SLICE_LONG_NS
-               ? (uint64_t)(part / fair->weight_sum)
-               : CN_SLICE_LONG_NS;
-}
-
-/* The same for all: more weight gives more turns. Turns that are long make those with a small part
- * wait, so what everybody is off by at most is one of the longest. Turns that are short are dear:
- * at the beginning of each, caches hold what others have used. */
-uint64_t cn_fair_slice_ns(const struct cn_fair *fair)
-{
-    uint64_t round = (uint64_t)CN_ROUND_NS * fair->workers / (fair->active ? fair->active : 1);
-    uint64_t slice = turn_of_lightest(fair);
-
-    if (slice < round)
-        slice = round;
-    if (slice > CN_SLICE_LONG_NS)
-        return CN_SLICE_LONG_NS;
-    return slice < CN_SLICE_SHORT_NS ? CN_SLICE_SHORT_NS : slice;
 }
 
 static void use(struct cn_fair *fair, struct cn_fair_entity *entity, uint64_t used_ns)

@@ -70,6 +70,7 @@ struct cn_fair {
     bool is_adjusted;       /* some effective weight differs from the one asked for */
     int64_t weight_sum;     /* effective, of the active ones */
     int64_t lightest;       /* of these, when they were last worked out */
+    int64_t slice_ns;       /* as long as slices were then */
     __int128 moment_sum;    /* of effective weight times virtual time */
 };
 
