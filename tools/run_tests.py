@@ -179,7 +179,7 @@ def suites(quick):
         ('quotas', ['tests/quotas/run.py', cordon, '--walks', '100' if quick else '1000'], True),
         ('scenarios', ['tests/quotas/scenarios.py', 'build'], False),
         ('quotas-asan', ['tests/quotas/run.py', asan, '--walks', '50', '--seed', '1000'], False),
-        ('faults', ['tests/faults/run.py', 'build'] + (['--every', '27'] if quick else []), True),
+        ('faults', ['tests/faults/run.py', 'build'] + (['--every', '81'] if quick else []), True),
         ('faults-asan', ['tests/faults/run.py', 'build-asan', '--every', '3'], False),
         ('differential', ['tests/diff/run.py', '--cordon', cordon, '--count',
                           '20' if quick else '300'], True),
