@@ -96,43 +96,77 @@ static const char program[] =
 #define VMS 4
 
 /* A host's workers run VMs inside, and see through /proc whether one of them is blocked. */
+/* A host with some VMs of one program. */
+struct some {
+    cordon_host_t *host;
+    cordon_module_t *module;
+    cordon_linker_t *linker;
+    cordon_config_t *config;
+    cordon_vm_t *vms[VMS];
+};
+
+static bool make_some(struct some *some, const char *text, size_t size)
+{
+    cordon_error_t error;
+
+    some->host = cordon_host_new(&error);
+    some->module = cordon_module_load(some->host, text, size, &error);
+    some->linker = cordon_linker_new(some->host, &error);
+    some->config = cordon_config_new(&error);
+    return some->module != NULL && some->linker != NULL && some->config != NULL;
+}
+
+static bool start_some(struct some *some)
+{
+    cordon_error_t error;
+
+    cordon_linker_allow_wasi(some->linker);
+    for (int i = 0; i < VMS; i++) {
+        some->vms[i] =
+            cordon_vm_new(some->host, some->module, some->linker, some->config, &error);
+        if (some->vms[i] == NULL || !cordon_vm_start(some->vms[i], NULL, NULL, &error))
+            return false;
+    }
+    return true;
+}
+
+/* 0 when all of them have returned. */
+static int end_some(struct some *some)
+{
+    cordon_result_t result;
+
+    for (int i = 0; i < VMS; i++) {
+        cordon_vm_wait(some->vms[i], &result);
+        if (result.end != CORDON_END_RETURN)
+            return 5;
+        cordon_vm_free(some->vms[i]);
+    }
+    cordon_config_free(some->config);
+    cordon_linker_free(some->linker);
+    cordon_module_free(some->module);
+    cordon_host_free(some->host);
+    return 0;
+}
+
 static int run_on_workers(void)
 {
-    cordon_vm_t *vms[VMS];
+    struct some some;
     cordon_error_t error;
-    cordon_result_t result;
     char path[64];
 
     if (!enter((cordon_sandbox_t){.has_threads = true}))
         return 1;
-    cordon_host_t *host = cordon_host_new(&error);
-    cordon_module_t *module = cordon_module_load(host, program, sizeof program - 1, &error);
-    cordon_linker_t *linker = cordon_linker_new(host, &error);
-    cordon_config_t *config = cordon_config_new(&error);
-    if (module == NULL || linker == NULL || config == NULL || !cordon_host_start(host, 2, &error))
+    if (!make_some(&some, program, sizeof program - 1) ||
+        !cordon_host_start(some.host, 2, &error))
         return 2;
-    cordon_linker_allow_wasi(linker);
-    for (int i = 0; i < VMS; i++) {
-        vms[i] = cordon_vm_new(host, module, linker, config, &error);
-        if (vms[i] == NULL || !cordon_vm_start(vms[i], NULL, NULL, &error))
-            return 3;
-    }
+    if (!start_some(&some))
+        return 3;
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)gettid());
     int fd = cn_jail_open(path, O_RDONLY);
     if (fd < 0 || read(fd, path, sizeof path) < 10 ||
         cn_jail_open("/proc/self/maps", O_RDONLY) >= 0)
         return 4;
-    for (int i = 0; i < VMS; i++) {
-        cordon_vm_wait(vms[i], &result);
-        if (result.end != CORDON_END_RETURN)
-            return 5;
-        cordon_vm_free(vms[i]);
-    }
-    cordon_config_free(config);
-    cordon_linker_free(linker);
-    cordon_module_free(module);
-    cordon_host_free(host);
-    return 0;
+    return end_some(&some);
 }
 
 Test(sandbox, lets_workers_run, .timeout = 60)
@@ -152,41 +186,24 @@ static int run_in_steps(void)
         "  (data (i32.const 144) \"\\01\\00\\00\\00\\00\\00\\00\\00\\80\\96\\98\")"
         "  (func (export \"_start\") (drop (call $poll (i32.const 128) (i32.const 192)"
         "    (i32.const 1) (i32.const 256)))))";
-    cordon_vm_t *vms[VMS];
+    struct some some;
     cordon_error_t error;
     cordon_result_t result;
     cordon_state_t state;
 
     if (!enter((cordon_sandbox_t){.has_threads = false}))
         return 1;
-    cordon_host_t *host = cordon_host_new(&error);
-    cordon_module_t *module = cordon_module_load(host, sleeps, sizeof sleeps - 1, &error);
-    cordon_linker_t *linker = cordon_linker_new(host, &error);
-    cordon_config_t *config = cordon_config_new(&error);
-    if (module == NULL || linker == NULL || config == NULL || !cordon_host_begin(host, &error))
+    if (!make_some(&some, sleeps, sizeof sleeps - 1) ||
+        !cordon_host_begin(some.host, &error))
         return 2;
-    struct pollfd entry = {.fd = cordon_host_descriptor(host, &error), .events = POLLIN};
-    cordon_linker_allow_wasi(linker);
-    for (int i = 0; i < VMS; i++) {
-        vms[i] = cordon_vm_new(host, module, linker, config, &error);
-        if (vms[i] == NULL || !cordon_vm_start(vms[i], NULL, NULL, &error))
-            return 3;
-    }
-    cordon_vm_wait(vms[0], &result);
-    while ((state = cordon_host_step(host, 1000000, NULL)) != CORDON_OVER)
+    struct pollfd entry = {.fd = cordon_host_descriptor(some.host, &error), .events = POLLIN};
+    if (!start_some(&some))
+        return 3;
+    cordon_vm_wait(some.vms[0], &result);
+    while ((state = cordon_host_step(some.host, 1000000, NULL)) != CORDON_OVER)
         if (state == CORDON_WAIT && ppoll(&entry, 1, NULL, NULL) != 1)
             return 4;
-    for (int i = 0; i < VMS; i++) {
-        cordon_vm_wait(vms[i], &result);
-        if (result.end != CORDON_END_RETURN)
-            return 5;
-        cordon_vm_free(vms[i]);
-    }
-    cordon_config_free(config);
-    cordon_linker_free(linker);
-    cordon_module_free(module);
-    cordon_host_free(host);
-    return 0;
+    return end_some(&some);
 }
 
 Test(sandbox, lets_a_host_run_in_steps, .timeout = 60)
